@@ -1,0 +1,141 @@
+"""The base store: documents, revisions, chunks and vectors of one knowledge base, behind one protocol.
+
+The first implementation is `local` (SQLite + FAISS). Another one (PostgreSQL + Milvus) must pass the same contract suite.
+
+Laws
+    - A document answers with the last revision that became ready; a newer one takes over in one transaction (`publish`).
+    - `ready` is said after counting: chunks stored = vectors stored = chunks made.
+    - The same content under two names is one document with two names.
+    - Every call is a transaction of its own and may be repeated: after a kill the caller calls again.
+    - A call about a revision that is gone, or whose attempt is not the newest, changes nothing and returns False (or None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.knowledge.embedders.protocol import Vectors
+from services.knowledge.types import (
+    BaseCounts,
+    Chunk,
+    DenseHit,
+    DocumentRow,
+    DocumentState,
+    Extracted,
+    Notice,
+    Original,
+    RevisionKey,
+    StagedChunk,
+    StoredChunk,
+    VerifyReport,
+)
+
+
+class BaseStore(Protocol):
+    """The truth about one knowledge base. Thread-safe; several processes may hold one at a time."""
+
+    def fingerprint(self) -> str | None:
+        """The embedder's fingerprint that this base's vectors were made with (JSON); None until `bind`."""
+        ...
+
+    def bind(self, fingerprint: str) -> None:
+        """Set the fingerprint of a base that has none yet; later calls change nothing."""
+        ...
+
+    # documents -------------------------------------------------------------------------------------------------------
+    def add(self, name: str, original: Original) -> DocumentRow:
+        """Note that `name` now has this content: a new document, a new revision, a second name, or nothing new.
+
+        A revision of the same content that had failed or was cancelled is queued again (attempt + 1).
+        """
+        ...
+
+    def documents(self) -> list[DocumentRow]:
+        """All documents, by name."""
+        ...
+
+    def document(self, reference: str) -> DocumentRow | None:
+        """The document with this id, or else with this name."""
+        ...
+
+    def remove(self, document_id: str) -> bool:
+        """Remove a document with all revisions, chunks and vectors. False: it was not there."""
+        ...
+
+    def retry(self, document_id: str) -> bool:
+        """Queue the newest revision again (attempt + 1) if it has failed or was cancelled."""
+        ...
+
+    def cancel(self, document_id: str) -> bool:
+        """Cancel the newest revision unless it has settled; an older one goes on answering."""
+        ...
+
+    def pending(self) -> list[RevisionKey]:
+        """Revisions that have not settled, oldest first."""
+        ...
+
+    def current(self, key: RevisionKey) -> bool:
+        """Whether work on this revision and attempt is still wanted."""
+        ...
+
+    def originals(self) -> set[str]:
+        """SHA-256 of each original that some revision still needs."""
+        ...
+
+    # from a file to vectors --------------------------------------------------------------------------------------------
+    def set_state(self, key: RevisionKey, state: DocumentState) -> bool:
+        """Say what is being done now."""
+        ...
+
+    def fail(self, key: RevisionKey, error: Notice) -> bool:
+        """Settle as failed. Staged chunks of this revision are dropped; an older revision goes on answering."""
+        ...
+
+    def write_text(self, key: RevisionKey, document: Extracted) -> bool:
+        """Store the extracted text with its pages and headings, replacing an earlier try's."""
+        ...
+
+    def text(self, document_id: str, revision: int) -> Extracted | None:
+        """The extracted text of a revision."""
+        ...
+
+    def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
+        """Store all chunks of a revision, not yet visible to searches, replacing an earlier try's; `notices` are added."""
+        ...
+
+    def unembedded(self, key: RevisionKey, limit: int) -> list[StagedChunk]:
+        """Staged chunks without a vector, in order."""
+        ...
+
+    def store_vectors(self, key: RevisionKey, chunk_ids: Sequence[int], vectors: Vectors) -> bool:
+        """Store vectors of staged chunks. Shape: (len(chunk_ids), dimensions)."""
+        ...
+
+    def publish(self, key: RevisionKey) -> bool:
+        """Count, make the revision the one that answers, and drop the older one: one transaction.
+
+        Raises: CountMismatch.
+        """
+        ...
+
+    # reading ---------------------------------------------------------------------------------------------------------
+    def search(self, vector: Vectors, top_k: int) -> list[DenseHit]:
+        """The nearest visible chunks by cosine, best first. Shape of `vector`: (dimensions,). Sees every published change."""
+        ...
+
+    def chunks(self, chunk_ids: Sequence[int]) -> list[StoredChunk]:
+        """The visible chunks among these ids, in the order asked."""
+        ...
+
+    def counts(self) -> BaseCounts:
+        """What searches find now, and how many documents have settled."""
+        ...
+
+    def verify(self) -> VerifyReport:
+        """Count everything and check every law; `originals` is left to the caller (0)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+        ...

@@ -1,0 +1,220 @@
+"""The nouns of the knowledge room, as plain values.
+
+document -> chunk (stored, with its span) -> passage (a chunk as it is shown to the model). Spans are character offsets into
+the document's extracted text, half open; pages count from 1 and are None where a format has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class DocumentState(StrEnum):
+    """Where the newest revision of a document stands."""
+
+    QUEUED = "queued"
+    READING = "reading"
+    SPLITTING = "splitting"
+    EMBEDDING = "embedding"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more will happen by itself."""
+        return self in (DocumentState.READY, DocumentState.FAILED, DocumentState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth knowing about a document that is no failure; rendered like an error from code and params."""
+
+    code: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """Where a page (from 1) lies in the text."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading that begins at an offset; level 1 is the highest."""
+
+    start: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What a loader made of a file: one text, and where its pages and headings begin."""
+
+    text: str
+    media_type: str
+    pages: tuple[PageSpan, ...] = ()
+    headings: tuple[Heading, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    def page_at(self, offset: int) -> int | None:
+        """The page that holds an offset; between two pages, the earlier one."""
+        found = None
+        for page in self.pages:
+            if page.start > offset:
+                break
+            found = page.number
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a document's text: `text == extracted.text[start:end]`."""
+
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    page: int | None
+    heading: str
+    """The path of headings above it, joined by " › "; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedChunk:
+    """A stored chunk that has no vector yet."""
+
+    chunk_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionKey:
+    """One content of one document; `attempt` counts how often it was tried."""
+
+    document_id: str
+    revision: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A stored original: its SHA-256 (hex) is its name on disk."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as lists show it: its newest revision, and whether an older one answers meanwhile."""
+
+    document_id: str
+    name: str
+    names: tuple[str, ...]
+    revision: int
+    attempt: int
+    state: DocumentState
+    sha256: str
+    size_bytes: int
+    media_type: str | None
+    pages: int | None
+    chunks: int | None
+    chunks_done: int
+    """Chunks of the newest revision that have their vector."""
+    answering_revision: int | None
+    """The revision that searches find now; None until one was ready."""
+    notices: tuple[Notice, ...]
+    error: Notice | None
+    created_at_ms: int
+    updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BaseCounts:
+    """Counts of what searches find now."""
+
+    documents: int
+    chunks: int
+    vectors: int
+    settled: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DenseHit:
+    """A chunk found by its vector; cosine similarity from -1 to 1."""
+
+    chunk_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk with where it comes from."""
+
+    chunk_id: int
+    document_id: str
+    document: str
+    revision: int
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    page: int | None
+    heading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk as an answer to a search, best rank 1. A rank by a way that was not asked is None."""
+
+    rank: int
+    score: float
+    chunk: StoredChunk
+    dense_rank: int | None
+    lexical_rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The hits of one question, with the time of each step."""
+
+    query: str
+    mode: str
+    timings_ms: dict[str, float]
+    hits: tuple[Hit, ...]
+    documents_pending: int
+    """Documents that were not yet searchable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A span of a document with the text before and after it."""
+
+    document: str
+    page: int | None
+    heading: str
+    before: str
+    text: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What counting a knowledge base found. `problems` is empty when every law holds."""
+
+    documents: int
+    chunks: int
+    vectors: int
+    originals: int
+    problems: tuple[str, ...]
+    mended: tuple[str, ...] = ()
