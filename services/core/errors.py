@@ -228,13 +228,17 @@ class IntegrityError(AppError): ...
 
 class HashMismatch(IntegrityError):
     message = N_("{name} is not what it should be: its SHA-256 is {found}, expected {expected}.")
-    remedy = N_("It was discarded. Try again; if it stays, the source was changed: choose another model in the settings.")
+    remedy = N_(
+        "It was discarded. Try again; if it stays, the source was changed: choose another model in the settings."
+    )
     retryable = True
 
 
 class DownloadFailed(IntegrityError):
     message = N_("{name} could not be downloaded: {reason}.")
-    remedy = N_("Check the network and the package index that pip uses, then try again; what was loaded so far is kept.")
+    remedy = N_(
+        "Check the network and the package index that pip uses, then try again; what was loaded so far is kept."
+    )
     retryable = True
 
 
