@@ -1,4 +1,4 @@
-"""The time, in one place: milliseconds since 1970 (UTC) for what is stored, monotonic milliseconds for what is measured."""
+"""The time, in one place: milliseconds since 1970 (UTC) for what is stored, monotonic ones for what is measured."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
 """The errors that people meet. Each has a code, a message and a remedy, rendered in the reader's language.
 
     AppError
+    ├── Unexpected
     ├── ConfigurationError     InvalidSetting
-    ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · ConversationNotFound · PageNotFound
+    ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
+    │                          PathNotFound
     ├── ConflictError          NameTaken · PortInUse · EmbedderMismatch · IllegalTransition · AlreadyRunning
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory
-    ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable · PackageMissing
+    ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
+    │                          PackageMissing · DatabaseUnavailable
     ├── AccessError            Unauthorized · Forbidden
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch
     ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer
@@ -13,8 +16,8 @@
     │                          Garbled · ReaderCrashed · ReaderTimeout
     └── InputError             InvalidName · EmptyQuestion · InvalidValue
 
-A row stores `code` and `params`, never a sentence: `from_row` makes the error again. Whatever is not an `AppError` when it
-reaches a page is a bug; the page then shows `Unexpected` with the id under which the log has the rest.
+A row stores `code` and `params`, never a sentence: `from_row` makes the error again. Whatever is not an `AppError` when
+it reaches a page is a bug; the page then shows `Unexpected` with the id under which the log has the rest.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
+
+
+SPOKEN = ("reason", "state", "wanted", "field")
+"""Parameters that hold words of ours, translated with the message."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ class AppError(Exception):
 
     def render(self, language: str = DEFAULT_LANGUAGE) -> Rendered:
         """Message and remedy in a language; a parameter that a stored row lacks is shown as "?"."""
-        params = _Known(self.params)
+        spoken = {key: translate(str(self.params[key]), language) for key in SPOKEN if key in self.params}
+        params = _Known({**self.params, **spoken})
         return Rendered(
             self.code,
             translate(self.message, language).format_map(params),
@@ -126,6 +134,11 @@ class NoServer(NotFoundError):
 class ConversationNotFound(NotFoundError):
     message = N_("This conversation does not exist any more.")
     remedy = N_("Start a new conversation.")
+
+
+class PathNotFound(NotFoundError):
+    message = N_("There is no file or folder at {path}.")
+    remedy = N_("Check the path and try again.")
 
 
 class ConflictError(AppError): ...

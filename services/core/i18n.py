@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gettext
 import io
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
@@ -28,7 +28,7 @@ def language_of(locale: str | None) -> str:
     return {"zh": "zh_CN", "en": "en"}.get(head, DEFAULT_LANGUAGE)
 
 
-@lru_cache(maxsize=None)
+@cache
 def catalogue(language: str) -> gettext.NullTranslations:
     """The compiled catalogue of a language; the source language needs none."""
     path = LOCALE_DIR / language / "LC_MESSAGES" / f"{DOMAIN}.po"

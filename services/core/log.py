@@ -1,4 +1,4 @@
-"""Logging: one rotating file for each process below LECTERN_HOME/logs, and an id that leads from the page to the line."""
+"""Logging: one rotating file for each process below LECTERN_HOME/logs, and an id that leads from page to line."""
 
 from __future__ import annotations
 

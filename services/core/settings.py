@@ -1,7 +1,7 @@
 """The settings of one process: frozen, built once in `bootstrap`, and the only reader of the environment.
 
-Precedence: argument > environment (`LECTERN_*`) > file (`settings.toml` in the home folder) > default. `origins` says where
-each value came from.
+Precedence: argument > environment (`LECTERN_*`) > file (`settings.toml` in the home folder) > default. `origins` says
+where each value came from.
 """
 
 from __future__ import annotations

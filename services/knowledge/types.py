@@ -1,7 +1,7 @@
 """The nouns of the knowledge room, as plain values.
 
-document -> chunk (stored, with its span) -> passage (a chunk as it is shown to the model). Spans are character offsets into
-the document's extracted text, half open; pages count from 1 and are None where a format has none.
+document -> chunk (stored, with its span) -> passage (a chunk as it is shown to the model). Spans are character offsets
+into the document's extracted text, half open; pages count from 1 and are None where a format has none.
 """
 
 from __future__ import annotations

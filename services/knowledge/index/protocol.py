@@ -1,13 +1,16 @@
 """The base store: documents, revisions, chunks and vectors of one knowledge base, behind one protocol.
 
-The first implementation is `local` (SQLite + FAISS). Another one (PostgreSQL + Milvus) must pass the same contract suite.
+The first implementation is `local` (SQLite + FAISS). Another one (PostgreSQL + Milvus) must pass the same contract
+suite.
 
 Laws
-    - A document answers with the last revision that became ready; a newer one takes over in one transaction (`publish`).
+    - A document answers with the last revision that became ready; a newer one takes over in one transaction
+      (`publish`).
     - `ready` is said after counting: chunks stored = vectors stored = chunks made.
     - The same content under two names is one document with two names.
     - Every call is a transaction of its own and may be repeated: after a kill the caller calls again.
-    - A call about a revision that is gone, or whose attempt is not the newest, changes nothing and returns False (or None).
+    - A call about a revision that is gone, or whose attempt is not the newest, changes nothing and returns False (or
+      None).
 """
 
 from __future__ import annotations
@@ -83,7 +86,7 @@ class BaseStore(Protocol):
         """SHA-256 of each original that some revision still needs."""
         ...
 
-    # from a file to vectors --------------------------------------------------------------------------------------------
+    # from a file to vectors ------------------------------------------------------------------------------------------
     def set_state(self, key: RevisionKey, state: DocumentState) -> bool:
         """Say what is being done now."""
         ...
@@ -101,7 +104,7 @@ class BaseStore(Protocol):
         ...
 
     def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
-        """Store all chunks of a revision, not yet visible to searches, replacing an earlier try's; `notices` are added."""
+        """Store all chunks of a revision, invisible to searches, replacing an earlier try's; `notices` are added."""
         ...
 
     def unembedded(self, key: RevisionKey, limit: int) -> list[StagedChunk]:
@@ -121,7 +124,7 @@ class BaseStore(Protocol):
 
     # reading ---------------------------------------------------------------------------------------------------------
     def search(self, vector: Vectors, top_k: int) -> list[DenseHit]:
-        """The nearest visible chunks by cosine, best first. Shape of `vector`: (dimensions,). Sees every published change."""
+        """The nearest visible chunks by cosine, best first. Shape: (dimensions,). Sees every published change."""
         ...
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[StoredChunk]:

@@ -1,0 +1,76 @@
+"""The way of one revision from its original to searchable vectors, in steps that may each be repeated.
+
+Every step first looks whether the work is still wanted, and leaves what it made in the base's store: after a kill the same
+step is called again and goes on where the store says that it stopped. Steps return False when the work is not wanted any
+more. They raise `AppError`; the caller then settles the revision with `failed`.
+"""
+
+from __future__ import annotations
+
+from services.core.errors import AppError
+from services.knowledge.chunking import make_chunker
+from services.knowledge.chunking.chunks import make_chunks
+from services.knowledge.chunking.protocol import ChunkerSpec
+from services.knowledge.embedders.fingerprint import check, fingerprint
+from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.loaders.reader import Cancelled, Reader
+from services.knowledge.stores import Stores
+from services.knowledge.types import DocumentState, Notice, RevisionKey
+from services.store.bases import BaseRecord
+
+BATCH_CHUNKS = 4
+"""Chunks between two looks at whether the work is still wanted: about half a second of encoding on two cores."""
+
+
+class Ingest:
+    """Reads, splits, embeds and publishes revisions. Thread-safe as far as its reader and embedder are."""
+
+    def __init__(self, stores: Stores, reader: Reader, embedder: Embedder) -> None:
+        self._stores = stores
+        self._reader = reader
+        self._embedder = embedder
+
+    def read(self, base: BaseRecord, key: RevisionKey) -> bool:
+        """Extract the text of the original and store it."""
+        store = self._stores.of(base)
+        document = store.document(key.document_id)
+        if document is None or not store.set_state(key, DocumentState.READING):
+            return False
+        original = self._stores.originals(base).path(document.sha256)
+        try:
+            extracted = self._reader.read(original, document.name, lambda: not store.current(key))
+        except Cancelled:
+            return False
+        return store.write_text(key, extracted)
+
+    def split(self, base: BaseRecord, key: RevisionKey) -> bool:
+        """Cut the stored text into chunks and stage them."""
+        store = self._stores.of(base)
+        extracted = store.text(key.document_id, key.revision)
+        if extracted is None or not store.set_state(key, DocumentState.SPLITTING):
+            return False
+        spec = ChunkerSpec(key=base.chunker, size=base.chunk_size, overlap=base.chunk_overlap)
+        window = self._embedder.spec.window_tokens
+        chunks, notices = make_chunks(extracted, make_chunker(spec), window, self._embedder.count_tokens)
+        return store.stage(key, chunks, notices)
+
+    def embed(self, base: BaseRecord, key: RevisionKey) -> bool:
+        """Give every staged chunk its vector, a few at a time. Raises: EmbedderMismatch."""
+        store = self._stores.of(base)
+        if not store.set_state(key, DocumentState.EMBEDDING):
+            return False
+        store.bind(fingerprint(self._embedder))
+        check(store.fingerprint(), self._embedder)
+        while batch := store.unembedded(key, BATCH_CHUNKS):
+            vectors = self._embedder.encode_passages([chunk.text for chunk in batch])
+            if not store.store_vectors(key, [chunk.chunk_id for chunk in batch], vectors):
+                return False
+        return store.current(key)
+
+    def publish(self, base: BaseRecord, key: RevisionKey) -> bool:
+        """Count, and let searches find it. Raises: CountMismatch."""
+        return self._stores.of(base).publish(key)
+
+    def fail(self, base: BaseRecord, key: RevisionKey, error: AppError) -> None:
+        """Settle a revision as failed."""
+        self._stores.of(base).fail(key, Notice(error.code, error.params))

@@ -1,0 +1,229 @@
+"""Knowledge bases as pages, command line and API use them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from services.core.clock import Stopwatch
+from services.core.errors import BaseNotFound, DocumentNotFound, EmptyQuestion, InvalidName, InvalidValue
+from services.core.i18n import N_
+from services.core.paths import Layout
+from services.core.settings import Settings
+from services.knowledge.chunking import make_chunker
+from services.knowledge.chunking.protocol import ChunkerSpec
+from services.knowledge.embedders.fingerprint import check
+from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.originals import clean_name
+from services.knowledge.stores import Stores
+from services.knowledge.types import (
+    BaseCounts,
+    DocumentRow,
+    Extracted,
+    Hit,
+    SearchResult,
+    Surroundings,
+    VerifyReport,
+)
+from services.store.bases import BaseRecord, BaseRows
+
+BASE_NAME_LIMIT = 80
+SWEEP_AGE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSummary:
+    """A base with what it holds. `state`: empty, indexing or ready."""
+
+    base: BaseRecord
+    counts: BaseCounts
+    state: str
+
+
+class KnowledgeService:
+    """Creates, fills and searches knowledge bases. Thread-safe."""
+
+    def __init__(
+        self, rows: BaseRows, stores: Stores, embedder: Embedder, *, settings: Settings, machine_id: str
+    ) -> None:
+        self._rows = rows
+        self._stores = stores
+        self._embedder = embedder
+        self._settings = settings
+        self._layout: Layout = settings.layout
+        self._machine_id = machine_id
+
+    # bases -----------------------------------------------------------------------------------------------------------
+    def create(self, name: str, chunker: ChunkerSpec | None = None) -> BaseRecord:
+        """A new, empty base on this machine. Raises: InvalidName, NameTaken, InvalidValue."""
+        spec = chunker or ChunkerSpec()
+        make_chunker(spec)
+        return self._rows.create(
+            machine_id=self._machine_id,
+            name=clean_base_name(name),
+            embedder=self._embedder.spec.key,
+            chunker=spec.key,
+            chunk_size=spec.size,
+            chunk_overlap=spec.overlap,
+        )
+
+    def base(self, reference: str) -> BaseRecord:
+        """The base with this name or id. Raises: BaseNotFound."""
+        found = self._rows.find(reference)
+        if found is None:
+            raise BaseNotFound(name=reference)
+        return found
+
+    def bases(self) -> list[BaseSummary]:
+        """All bases with their counts, by name."""
+        return [self.summary(base) for base in self._rows.all()]
+
+    def summary(self, base: BaseRecord) -> BaseSummary:
+        """One base with its counts."""
+        counts = self._stores.of(base).counts()
+        settled = counts.settled == counts.documents
+        return BaseSummary(base, counts, "empty" if not counts.documents else "ready" if settled else "indexing")
+
+    def delete(self, reference: str) -> None:
+        """Wish a base away: nobody finds it from now on; the worker removes its files."""
+        base = self.base(reference)
+        self._rows.mark_deleting(base.id)
+        self._stores.forget(base.id)
+
+    def sweep(self) -> None:
+        """Remove the files of deleted bases and originals that no revision needs. For the worker."""
+        for base in self._rows.deleting():
+            if base.machine_id == self._machine_id:
+                self._stores.forget(base.id)
+                shutil.rmtree(self._layout.base(base.id), ignore_errors=True)
+                self._rows.remove(base.id)
+        for base in self._here():
+            self._stores.originals(base).sweep(self._stores.of(base).originals(), SWEEP_AGE_S)
+
+    def _here(self) -> list[BaseRecord]:
+        return [base for base in self._rows.all() if base.machine_id == self._machine_id]
+
+    # documents -------------------------------------------------------------------------------------------------------
+    def add(self, base: BaseRecord, name: str, stream: BinaryIO) -> DocumentRow:
+        """Take a file in: store the original, then its row; the worker does the rest.
+
+        Raises: InvalidName, TooLarge, DiskFull.
+        """
+        kept = clean_name(name)
+        original = self._stores.originals(base).store(kept, stream, self._settings.max_file_bytes)
+        return self._stores.of(base).add(kept, original)
+
+    def documents(self, base: BaseRecord) -> list[DocumentRow]:
+        """All documents of a base, by name."""
+        return self._stores.of(base).documents()
+
+    def document(self, base: BaseRecord, reference: str) -> DocumentRow:
+        """A document by id or name. Raises: DocumentNotFound."""
+        found = self._stores.of(base).document(reference)
+        if found is None:
+            raise DocumentNotFound(name=reference)
+        return found
+
+    def remove(self, base: BaseRecord, reference: str) -> DocumentRow:
+        """Remove a document with everything made of it. Raises: DocumentNotFound."""
+        document = self.document(base, reference)
+        self._stores.of(base).remove(document.document_id)
+        return document
+
+    def retry(self, base: BaseRecord, reference: str) -> bool:
+        """Try a failed or cancelled document again."""
+        return self._stores.of(base).retry(self.document(base, reference).document_id)
+
+    def cancel(self, base: BaseRecord, reference: str) -> bool:
+        """Stop working on a document's newest content; an older one goes on answering."""
+        return self._stores.of(base).cancel(self.document(base, reference).document_id)
+
+    def original(self, base: BaseRecord, reference: str) -> Path:
+        """The stored original of a document's newest revision."""
+        return self._stores.originals(base).path(self.document(base, reference).sha256)
+
+    def text(self, base: BaseRecord, document_id: str, revision: int) -> Extracted:
+        """The extracted text of a revision. Raises: DocumentNotFound when it was replaced or removed."""
+        extracted = self._stores.of(base).text(document_id, revision)
+        if extracted is None:
+            raise DocumentNotFound(name=document_id)
+        return extracted
+
+    # searching -------------------------------------------------------------------------------------------------------
+    def search(self, base: BaseRecord, query: str, top_k: int) -> SearchResult:
+        """The chunks nearest to a question. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
+        question = query.strip()
+        if not question:
+            raise EmptyQuestion()
+        if not 1 <= top_k <= 1000:
+            raise InvalidValue(field="top_k", value=top_k, reason=N_("it must be from 1 to 1000"))
+        store, watch = self._stores.of(base), Stopwatch()
+        counts = store.counts()
+        hits: tuple[Hit, ...] = ()
+        if counts.vectors:
+            check(store.fingerprint(), self._embedder)
+            with watch.step("embed"):
+                vector = self._embedder.encode_queries([question])[0]
+            with watch.step("dense"):
+                found = store.search(vector, top_k)
+                scores = {hit.chunk_id: hit.score for hit in found}
+                chunks = store.chunks([hit.chunk_id for hit in found])
+            hits = tuple(
+                Hit(rank, scores[chunk.chunk_id], chunk, dense_rank=rank, lexical_rank=None)
+                for rank, chunk in enumerate(chunks, 1)
+            )
+        return SearchResult(question, "dense", watch.timings_ms, hits, counts.documents - counts.settled)
+
+    def surroundings(
+        self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 700
+    ) -> Surroundings:
+        """A span with the text around it, cut at line ends. Raises: DocumentNotFound."""
+        extracted = self.text(base, document_id, revision)
+        text = extracted.text
+        begin, finish = max(0, start - around), min(len(text), end + around)
+        above = [heading for heading in extracted.headings if heading.start <= start]
+        return Surroundings(
+            document=self.document(base, document_id).name,
+            page=extracted.page_at(start),
+            heading=above[-1].title if above else "",
+            before=("…" if begin else "") + text[begin:start],
+            text=text[start:end],
+            after=text[end:finish] + ("…" if finish < len(text) else ""),
+        )
+
+    def verify(self, reference: str) -> VerifyReport:
+        """Count a base and check every law, its originals included."""
+        base = self.base(reference)
+        store, originals = self._stores.of(base), self._stores.originals(base)
+        wanted = store.originals()
+        lost = [f"original {sha256} is missing or changed" for sha256 in originals.missing_or_changed(wanted)]
+        report = store.verify()
+        return VerifyReport(
+            report.documents, report.chunks, report.vectors, len(wanted), (*report.problems, *lost), report.mended
+        )
+
+
+def clean_base_name(name: str) -> str:
+    """The name of a base as it is kept. Raises: InvalidName."""
+    try:
+        kept = clean_name(name)
+    except InvalidName as error:
+        raise InvalidName(**{**error.params, "limit": BASE_NAME_LIMIT}) from None
+    if "/" in kept or len(kept) > BASE_NAME_LIMIT:
+        reason = N_("it contains a slash") if "/" in kept else N_("it is too long")
+        raise InvalidName(name=kept[:BASE_NAME_LIMIT], reason=reason, limit=BASE_NAME_LIMIT)
+    return kept
+
+
+def chunker_spec(key: str | None, size: int | None, overlap: int | None, default: ChunkerSpec) -> ChunkerSpec:
+    """A chunker spec from what was given, the rest from the default. Raises: InvalidValue."""
+    given = {"key": key, "size": size, "overlap": overlap}
+    try:
+        return ChunkerSpec(**{**default.model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=first["msg"]) from error

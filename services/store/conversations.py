@@ -1,0 +1,123 @@
+"""Rows of conversations and their turns. A growing answer is written here, so that every process can show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from services.core.clock import now_ms
+from services.store import schema
+from services.store.records import Rows, new_id
+
+LIVE = ("waiting", "retrieving", "reading", "answering")
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRecord:
+    """A conversation of one owner."""
+
+    id: str
+    owner_id: str
+    title: str
+    base_id: str | None
+    server_id: str | None
+    created_at_ms: int
+    updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """A question with its answer as it stands. `pid` and `process_started_at` name the process that is answering."""
+
+    id: str
+    conversation_id: str
+    position: int
+    mode: str
+    state: str
+    question: str
+    answer: str
+    base_id: str | None
+    base_name: str | None
+    server_name: str
+    model: str
+    settings: dict[str, Any]
+    passages: list[dict[str, Any]]
+    timings_ms: dict[str, float]
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    progress_done: int | None
+    progress_total: int | None
+    stop_requested: bool
+    machine_id: str
+    pid: int
+    process_started_at: float
+    error_code: str | None
+    error_params: dict[str, Any] | None
+    created_at_ms: int
+    updated_at_ms: int
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody is, or should be, working on it."""
+        return self.state in LIVE
+
+
+class ConversationRows(Rows[ConversationRecord]):
+    """The table of conversations."""
+
+    table = schema.conversations
+    record = ConversationRecord
+
+    def create(self, *, owner_id: str, title: str, base_id: str | None, server_id: str | None) -> ConversationRecord:
+        """A new conversation."""
+        return self._insert(owner_id=owner_id, title=title, base_id=base_id, server_id=server_id)
+
+    def of(self, owner_id: str, id: str) -> ConversationRecord | None:
+        """A conversation, only if it is this owner's."""
+        return self._one(self.table.c.id == id, self.table.c.owner_id == owner_id)
+
+    def all(self, owner_id: str) -> list[ConversationRecord]:
+        """An owner's conversations, the last used first."""
+        return self._all(self.table.c.owner_id == owner_id, order=[self.table.c.updated_at_ms.desc()])
+
+
+class TurnRows(Rows[TurnRecord]):
+    """The table of turns."""
+
+    table = schema.turns
+    record = TurnRecord
+
+    def create(self, conversation_id: str, **values: Any) -> TurnRecord:
+        """The next turn of a conversation; the conversation counts as used now."""
+        now = now_ms()
+        position = select(func.coalesce(func.max(self.table.c.position), 0) + 1).where(
+            self.table.c.conversation_id == conversation_id
+        )
+        row = {
+            "id": new_id(),
+            "conversation_id": conversation_id,
+            "state": "waiting",
+            "answer": "",
+            "passages": [],
+            "timings_ms": {},
+            "stop_requested": False,
+            "created_at_ms": now,
+            "updated_at_ms": now,
+            **values,
+        }
+        touched = schema.conversations.update().where(schema.conversations.c.id == conversation_id)
+        with self.database.transaction() as connection:
+            row["position"] = connection.execute(position).scalar_one()
+            connection.execute(touched.values(updated_at_ms=now))
+            return self._record(connection.execute(self.table.insert().values(row).returning(self.table)).one())
+
+    def of(self, conversation_id: str) -> list[TurnRecord]:
+        """A conversation's turns in order."""
+        return self._all(self.table.c.conversation_id == conversation_id, order=[self.table.c.position])
+
+    def live(self, machine_id: str) -> Sequence[TurnRecord]:
+        """Turns of a machine that are being answered, or were when their process died."""
+        return self._all(self.table.c.machine_id == machine_id, self.table.c.state.in_(LIVE))

@@ -1,0 +1,79 @@
+"""The engine of the state database, and the gate at which SQLAlchemy's exceptions stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from services.core.errors import AppError, DatabaseUnavailable, DiskFull, NameTaken
+
+
+class Database:
+    """One engine, handing out transactions. Thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = connect(url)
+
+    @contextmanager
+    def transaction(self, *, name: str = "") -> Iterator[Connection]:
+        """A transaction; all or nothing. `name` is what a uniqueness violation would be about.
+
+        Raises: NameTaken, DiskFull, DatabaseUnavailable.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise mapped(error, self.engine.url.database or self.url, name) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads: it never waits for a writer, and sees one moment.
+
+        Raises: DatabaseUnavailable.
+        """
+        try:
+            with self.engine.connect().execution_options(reading=True) as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise mapped(error, self.engine.url.database or self.url, "") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def connect(url: str) -> Engine:
+    """An engine; SQLite gets the pragmas that let several processes read and write at a time."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": 30.0})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        # BEGIN is ours (below), so that a writing transaction takes the write lock at its start and waits its turn.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def mapped(error: SQLAlchemyError, path: str, name: str) -> AppError:
+    """The product's error for one of SQLAlchemy's."""
+    text = str(error.orig if isinstance(error, DBAPIError) else error)
+    if isinstance(error, IntegrityError) and "unique" in text.lower():
+        return NameTaken(name=name)
+    if "full" in text.lower() or "No space left" in text:
+        return DiskFull(path=path, needed="100 MiB")
+    return DatabaseUnavailable(path=path, reason=text.splitlines()[0])

@@ -1,0 +1,68 @@
+"""Rows of long work outside any knowledge base, such as fetching a model: its progress and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.core.errors import AppError
+from services.store import schema
+from services.store.records import Rows
+
+WORKING, DONE, FAILED, CANCELLED = "working", "done", "failed", "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A piece of long work. `total` is None while the amount is unknown; `unit` says what is counted."""
+
+    id: str
+    machine_id: str
+    kind: str
+    subject: str
+    state: str
+    done: int
+    total: int | None
+    unit: str
+    note: str
+    error_code: str | None
+    error_params: dict[str, Any] | None
+    created_at_ms: int
+    updated_at_ms: int
+
+
+class JobRows(Rows[JobRecord]):
+    """The table of jobs: one row for each kind and subject on a machine, begun again when it is tried again."""
+
+    table = schema.jobs
+    record = JobRecord
+
+    def find(self, machine_id: str, kind: str, subject: str) -> JobRecord | None:
+        """The job of this kind about this subject."""
+        columns = self.table.c
+        return self._one(columns.machine_id == machine_id, columns.kind == kind, columns.subject == subject)
+
+    def begin(self, machine_id: str, kind: str, subject: str, unit: str) -> JobRecord:
+        """Note that the work begins (again); what was counted before stays until the next report."""
+        known = self.find(machine_id, kind, subject)
+        fresh = {"state": WORKING, "error_code": None, "error_params": None}
+        again = self.update(known.id, **fresh) if known else None
+        return again or self._insert(
+            machine_id=machine_id, kind=kind, subject=subject, unit=unit, done=0, total=None, note="", **fresh
+        )
+
+    def report(self, id: str, done: int, total: int | None, note: str = "") -> None:
+        """Say how far it is."""
+        self.update(id, done=done, total=total, note=note)
+
+    def finish(self, id: str) -> None:
+        """It is done."""
+        self.update(id, state=DONE)
+
+    def fail(self, id: str, error: AppError) -> None:
+        """It has failed; the error is kept for the reader."""
+        self.update(id, state=FAILED, error_code=error.code, error_params=error.params)
+
+    def all(self, machine_id: str) -> list[JobRecord]:
+        """All jobs of a machine, newest first."""
+        return self._all(self.table.c.machine_id == machine_id, order=[self.table.c.updated_at_ms.desc()])

@@ -1,0 +1,147 @@
+"""The tables of the state database, as SQLAlchemy Core metadata. Migrations make them; the code queries them."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON as SqlJson
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+JSON = SqlJson(none_as_null=True)
+
+
+def _id() -> Column[str]:
+    return Column("id", String(40), primary_key=True)
+
+
+def _times() -> tuple[Column[int], Column[int]]:
+    return (
+        Column("created_at_ms", BigInteger, nullable=False),
+        Column("updated_at_ms", BigInteger, nullable=False),
+    )
+
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("machine_id", String(40), primary_key=True),
+    Column("hostname", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started_at", Double, nullable=False),
+    Column("heartbeat_at_ms", BigInteger, nullable=False),
+)
+
+bases = Table(
+    "bases",
+    metadata,
+    _id(),
+    Column("machine_id", String(40), nullable=False),
+    Column("name", Text, nullable=False, unique=True),
+    Column("state", String(20), nullable=False),
+    Column("embedder", Text, nullable=False),
+    Column("chunker", Text, nullable=False),
+    Column("chunk_size", Integer, nullable=False),
+    Column("chunk_overlap", Integer, nullable=False),
+    *_times(),
+)
+
+servers = Table(
+    "servers",
+    metadata,
+    _id(),
+    Column("machine_id", String(40), nullable=False),
+    Column("name", Text, nullable=False, unique=True),
+    Column("engine", String(40), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("managed", Boolean, nullable=False),
+    Column("wish", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("url", Text),
+    Column("port", Integer),
+    Column("pid", Integer),
+    Column("process_started_at", Double),
+    Column("launch_token", String(64)),
+    Column("error_code", String(60)),
+    Column("error_params", JSON),
+    *_times(),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _id(),
+    Column("machine_id", String(40), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger),
+    Column("unit", String(20), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("error_code", String(60)),
+    Column("error_params", JSON),
+    *_times(),
+    Index("jobs_by_subject", "kind", "subject"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    _id(),
+    Column("owner_id", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("base_id", String(40)),
+    Column("server_id", String(40)),
+    *_times(),
+    Index("conversations_by_owner", "owner_id", "updated_at_ms"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    _id(),
+    Column("conversation_id", String(40), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("mode", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("base_id", String(40)),
+    Column("base_name", Text),
+    Column("server_name", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("passages", JSON, nullable=False),
+    Column("timings_ms", JSON, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("progress_done", Integer),
+    Column("progress_total", Integer),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("machine_id", String(40), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started_at", Double, nullable=False),
+    Column("error_code", String(60)),
+    Column("error_params", JSON),
+    *_times(),
+    Index("turns_by_conversation", "conversation_id", "position", unique=True),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("key", String(60), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("machine_id", String(40), primary_key=True),
+    Column("step_s", Integer, primary_key=True),
+    Column("subject", String(80), primary_key=True),
+    Column("taken_at_ms", BigInteger, primary_key=True),
+    Column("reading", JSON, nullable=False),
+)

@@ -1,0 +1,75 @@
+"""Rows of model servers: what was wished, and what the supervisor last saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.store import schema
+from services.store.records import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """A model server. `managed` ones are processes of ours; the others only have an address."""
+
+    id: str
+    machine_id: str
+    name: str
+    engine: str
+    model: str
+    spec: dict[str, Any]
+    managed: bool
+    wish: str
+    state: str
+    url: str | None
+    port: int | None
+    pid: int | None
+    process_started_at: float | None
+    launch_token: str | None
+    error_code: str | None
+    error_params: dict[str, Any] | None
+    created_at_ms: int
+    updated_at_ms: int
+
+
+class ServerRows(Rows[ServerRecord]):
+    """The table of servers."""
+
+    table = schema.servers
+    record = ServerRecord
+
+    def create(
+        self,
+        *,
+        machine_id: str,
+        name: str,
+        engine: str,
+        model: str,
+        spec: dict[str, Any],
+        managed: bool,
+        wish: str,
+        state: str,
+        url: str | None = None,
+    ) -> ServerRecord:
+        """A new server. Raises: NameTaken."""
+        return self._insert(
+            machine_id=machine_id,
+            name=name,
+            engine=engine,
+            model=model,
+            spec=spec,
+            managed=managed,
+            wish=wish,
+            state=state,
+            url=url,
+        )
+
+    def get(self, id: str) -> ServerRecord | None:
+        """The server with this name, or else with this id."""
+        return self._one(self.table.c.name == id) or self._one(self.table.c.id == id)
+
+    def list(self, machine_id: str | None = None) -> list[ServerRecord]:
+        """All servers, or those of one machine, oldest first."""
+        here = [self.table.c.machine_id == machine_id] if machine_id else []
+        return self._all(*here, order=[self.table.c.created_at_ms, self.table.c.name])
