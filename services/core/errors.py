@@ -29,7 +29,6 @@ from typing import Any, ClassVar
 
 from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
 
-
 SPOKEN = ("reason", "state", "wanted", "field")
 """Parameters that hold words of ours, translated with the message."""
 

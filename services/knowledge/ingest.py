@@ -1,8 +1,8 @@
 """The way of one revision from its original to searchable vectors, in steps that may each be repeated.
 
-Every step first looks whether the work is still wanted, and leaves what it made in the base's store: after a kill the same
-step is called again and goes on where the store says that it stopped. Steps return False when the work is not wanted any
-more. They raise `AppError`; the caller then settles the revision with `failed`.
+Every step first looks whether the work is still wanted, and leaves what it made in the base's store: after a kill the
+same step is called again and goes on where the store says that it stopped. Steps return False when the work is not
+wanted any more. They raise `AppError`; the caller then settles the revision with `failed`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stored originals: each file once, by its SHA-256, below the base's folder. Names that people gave never become paths."""
+"""Stored originals: each file once, by its SHA-256, below the base's folder. Names from people never become paths."""
 
 from __future__ import annotations
 

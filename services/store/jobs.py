@@ -9,7 +9,7 @@ from services.core.errors import AppError
 from services.store import schema
 from services.store.records import Rows
 
-WORKING, DONE, FAILED, CANCELLED = "working", "done", "failed", "cancelled"
+WISHED, WORKING, DONE, FAILED = "wished", "working", "done", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class JobRows(Rows[JobRecord]):
         return again or self._insert(
             machine_id=machine_id, kind=kind, subject=subject, unit=unit, done=0, total=None, note="", **fresh
         )
+
+    def wish(self, id: str) -> None:
+        """Ask for another try, at once."""
+        self.update(id, state=WISHED)
 
     def report(self, id: str, done: int, total: int | None, note: str = "") -> None:
         """Say how far it is."""

@@ -1,0 +1,123 @@
+"""The only place where parts are joined."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from services.chat.answers import ChatService
+from services.chat.ports import Found, Passage, Target
+from services.core.machine import machine_id
+from services.core.settings import Settings
+from services.gpu import cards
+from services.hub.embedded import EmbeddedModel
+from services.knowledge.embedders import make_embedder
+from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.index.local import LocalBaseStore
+from services.knowledge.service import KnowledgeService
+from services.knowledge.stores import Stores
+from services.llm.client import OpenAIChatModel
+from services.serving.service import ServerService
+from services.store import StateStore
+from services.store.preferences import Preferences
+from services.store.product import ProductSettings, choose, product_settings
+
+CPU_PASSAGE_TOKENS = 700
+"""What two cores read in about 15 seconds; a GPU reads thousands in one."""
+PASSAGE_TOKENS = 4000
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that pages, command line and API use."""
+
+    settings: Settings
+    machine_id: str
+    store: StateStore
+    stores: Stores
+    knowledge: KnowledgeService
+    servers: ServerService
+    chat: ChatService
+    embedder: Embedder
+
+    @property
+    def preferences(self) -> Preferences:
+        """What people have chosen."""
+        return self.store.preferences
+
+    @property
+    def product(self) -> ProductSettings:
+        """The product settings as they are now."""
+        return product_settings(self.preferences)
+
+    def choose(self, **values: Any) -> ProductSettings:
+        """Change product settings. Raises: InvalidValue."""
+        return choose(self.preferences, **values)
+
+    def close(self) -> None:
+        """End what is being answered here, and let go of all files."""
+        self.chat.close()
+        self.stores.close()
+        self.store.close()
+
+
+def bootstrap(settings: Settings, **overrides: Any) -> Services:
+    """Join the parts. `overrides` replace any of: store, embedder, stores, knowledge, servers, chat.
+
+    Raises: ConfigurationError, DatabaseUnavailable.
+    """
+    settings.layout.create()
+    here = machine_id(settings.home)
+    store: StateStore = overrides.get("store") or StateStore(settings.state_url)
+    embedder: Embedder = overrides.get("embedder") or make_embedder()
+    stores: Stores = overrides.get("stores") or Stores(settings.layout, LocalBaseStore)
+    knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
+        store.bases, stores, embedder, settings=settings, machine_id=here
+    )
+    servers: ServerService = overrides.get("servers") or ServerService(store.servers, settings.layout, machine_id=here)
+    chat: ChatService = overrides.get("chat") or ChatService(
+        store.conversations,
+        store.turns,
+        search=partial(_search, knowledge),
+        servers=partial(_target, servers, store.preferences),
+        open_model=OpenAIChatModel,
+        product=partial(product_settings, store.preferences),
+        machine_id=here,
+    )
+    return Services(settings, here, store, stores, knowledge, servers, chat, embedder)
+
+
+def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:
+    base = knowledge.base(base_id)
+    result = knowledge.search(base, question, top_k)
+    passages = [
+        Passage(
+            number=hit.rank,
+            chunk_id=hit.chunk.chunk_id,
+            document_id=hit.chunk.document_id,
+            revision=hit.chunk.revision,
+            document=hit.chunk.document,
+            page=hit.chunk.page,
+            start=hit.chunk.start,
+            end=hit.chunk.end,
+            heading=hit.chunk.heading,
+            text=hit.chunk.text,
+            score=hit.score,
+        )
+        for hit in result.hits
+    ]
+    return Found(base.name, passages, result.timings_ms, result.documents_pending)
+
+
+def _target(servers: ServerService, preferences: Preferences, reference: str | None) -> Target:
+    record = servers.to_ask(reference)
+    chosen = product_settings(preferences).passage_tokens
+    automatic = CPU_PASSAGE_TOKENS if record.managed and not cards() else PASSAGE_TOKENS
+    return Target(record.id, servers.endpoint(record), chosen or automatic)
+
+
+def embedded_model(settings: Settings) -> EmbeddedModel:
+    """The packaged chat model of this installation."""
+    return EmbeddedModel(settings.layout, settings, shutil.disk_usage)

@@ -1,0 +1,69 @@
+"""What the chat room needs of its neighbours, as protocols: `app` hands it the parts that fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from services.llm.protocol import ChatModel, Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk as it is shown to the model; `number` is its mark, from 1."""
+
+    number: int
+    chunk_id: int
+    document_id: str
+    revision: int
+    document: str
+    page: int | None
+    start: int
+    end: int
+    heading: str
+    text: str
+    score: float
+
+    def row(self) -> dict[str, Any]:
+        """As stored with the turn."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search brought: passages by falling score, and the time of each step."""
+
+    base_name: str
+    passages: Sequence[Passage]
+    timings_ms: dict[str, float]
+    documents_pending: int
+
+
+class PassageSearch(Protocol):
+    """Finds passages in a knowledge base."""
+
+    def __call__(self, base_id: str, question: str, top_k: int) -> Found: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server to ask: its endpoint, and the most passage tokens it should be given to read."""
+
+    server_id: str
+    endpoint: Endpoint
+    passage_cap: int
+
+
+class Servers(Protocol):
+    """Finds the server to ask."""
+
+    def __call__(self, reference: str | None) -> Target:
+        """The server with this id or name; None: the one that is ready. Raises: ServerNotFound, NoServer."""
+        ...
+
+
+class OpenModel(Protocol):
+    """Opens a model behind an endpoint."""
+
+    def __call__(self, endpoint: Endpoint) -> ChatModel: ...

@@ -1,0 +1,232 @@
+"""What runs and what is missing, as status, doctor and Home tell it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shutil
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import services as package
+from services.app import Services
+from services.core.clock import now_ms
+from services.core.i18n import N_
+from services.core.machine import Process
+from services.core.settings import Settings
+from services.core.units import GIB, bytes_text
+from services.gpu import cards, driver
+
+STALE_MS = 15_000
+NEEDED_PACKAGES = ("streamlit", "openai", "langchain-core", "sqlalchemy", "dbos", "pypdfium2", "unstructured")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """Whether the worker lives. `since_ms`: when it was last seen; None: never."""
+
+    running: bool
+    pid: int | None
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebStatus:
+    """Whether the pages are served, and where."""
+
+    running: bool
+    url: str | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor: what was looked at, what was seen, and the remedy where it is not well."""
+
+    subject: str
+    level: str
+    """ok, note or problem."""
+    message: str
+    params: dict[str, Any]
+    remedy: str
+
+
+def worker_status(services: Services) -> WorkerStatus:
+    """The worker of this machine."""
+    row = services.store.workers.of(services.machine_id)
+    if row is None:
+        return WorkerStatus(False, None, None)
+    alive = Process(row.pid, row.process_started_at).alive and now_ms() - row.heartbeat_at_ms < STALE_MS
+    return WorkerStatus(alive, row.pid if alive else None, row.heartbeat_at_ms)
+
+
+def web_status(settings: Settings) -> WebStatus:
+    """The web process that `up` has started."""
+    path = settings.layout.run / "web.json"
+    if path.exists():
+        row = json.loads(path.read_text("utf-8"))
+        if Process(row["pid"], row["started_at"]).alive:
+            return WebStatus(True, row["url"], row["pid"])
+    return WebStatus(False, None, None)
+
+
+def status(services: Services) -> dict[str, Any]:
+    """The whole installation on this machine as JSON values."""
+    web, worker = web_status(services.settings), worker_status(services)
+    return {
+        "version": package.__version__,
+        "home": str(services.settings.home),
+        "web": {"running": web.running, "url": web.url},
+        "worker": {"running": worker.running, "pid": worker.pid},
+        "servers": [services.servers.row(record) for record in services.servers.list()],
+        "knowledge_bases": [base_row(summary) for summary in services.knowledge.bases()],
+        "gpus": [
+            {
+                "index": card.index,
+                "uuid": card.uuid,
+                "name": card.name,
+                "memory": {name: getattr(card, name) for name in ("total_bytes", "used_bytes", "free_bytes")},
+            }
+            for card in cards()
+        ],
+    }
+
+
+def base_row(summary: Any) -> dict[str, Any]:
+    """A knowledge base as JSON values."""
+    base, counts = summary.base, summary.counts
+    return {
+        "name": base.name,
+        "id": base.id,
+        "state": summary.state,
+        "documents": counts.documents,
+        "chunks": counts.chunks,
+        "failed": counts.failed,
+        "embedder": base.embedder,
+        "chunker": base.chunker,
+        "chunk_size": base.chunk_size,
+        "chunk_overlap": base.chunk_overlap,
+    }
+
+
+def doctor(services: Services) -> list[Finding]:
+    """Look at everything that a start needs."""
+    settings = services.settings
+    return [
+        _python(),
+        *_packages(),
+        _faiss(),
+        _driver(),
+        _disk(settings),
+        _port(settings),
+        _embedder(services),
+        _embedded_chat(services),
+        _worker(services),
+    ]
+
+
+def _ok(subject: str, message: str, **params: Any) -> Finding:
+    return Finding(subject, "ok", message, params, "")
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if sys.version_info >= (3, 11):
+        return _ok("python", N_("Python {version}"), version=version)
+    return Finding(
+        "python", "problem", N_("Python {version} is too old"), {"version": version}, N_("Install Python 3.11 or newer.")
+    )
+
+
+def _packages() -> list[Finding]:
+    found, missing = [], []
+    for name in NEEDED_PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        message = N_("missing packages: {names}")
+        return [Finding("packages", "problem", message, {"names": ", ".join(missing)}, N_("Run `make install`."))]
+    return [_ok("packages", "{names}", names=", ".join(found))]
+
+
+def _faiss() -> Finding:
+    names = {dist.metadata["Name"].lower() for dist in importlib.metadata.distributions() if dist.metadata["Name"]}
+    builds = sorted(names & {"faiss-cpu", "faiss-gpu"})
+    if len(builds) == 1:
+        return _ok("faiss", "{build} {version}", build=builds[0], version=importlib.metadata.version(builds[0]))
+    message = N_("two builds of FAISS are installed and overwrite each other") if builds else N_("FAISS is missing")
+    return Finding("faiss", "problem", message, {}, N_("Remove the folder .venv and run `make install`."))
+
+
+def _driver() -> Finding:
+    state = driver()
+    if state.version:
+        return _ok("gpu", N_("NVIDIA driver {version}, GPUs: {count}"), version=state.version, count=len(cards()))
+    return Finding(
+        "gpu",
+        "note",
+        N_("no NVIDIA driver answers ({reason}); everything runs on the CPU"),
+        {"reason": state.reason},
+        N_("With an NVIDIA card: install its driver, then run `make install` again."),
+    )
+
+
+def _disk(settings: Settings) -> Finding:
+    free = shutil.disk_usage(settings.home).free
+    params = {"free": bytes_text(free), "path": str(settings.home)}
+    if free > 5 * GIB:
+        return _ok("disk", N_("{free} free at {path}"), **params)
+    remedy = N_("Free some space, or set LECTERN_HOME to a folder on a larger disk.")
+    return Finding("disk", "problem", N_("only {free} free at {path}"), params, remedy)
+
+
+def _port(settings: Settings) -> Finding:
+    web = web_status(settings)
+    if web.running:
+        return _ok("port", N_("the pages are served at {url}"), url=web.url)
+    with socket.socket() as probe:
+        taken = probe.connect_ex((settings.host, settings.port)) == 0
+    if not taken:
+        return _ok("port", N_("port {port} is free"), port=settings.port)
+    message = N_("port {port} is taken by another program; the next free one will be used")
+    return Finding("port", "note", message, {"port": settings.port}, N_("Choose a port with `up --port`."))
+
+
+def _embedder(services: Services) -> Finding:
+    from services.core.errors import AppError
+
+    try:
+        length = len(services.embedder.encode_queries(["probe"])[0])
+        return _ok("embedder", N_("{model}: {length} dimensions"), model=services.embedder.spec.model, length=length)
+    except AppError as error:
+        rendered = error.render()
+        return Finding("embedder", "problem", rendered.message, {}, rendered.remedy)
+
+
+def _embedded_chat(services: Services) -> Finding:
+    if not services.settings.embedded:
+        return Finding("chat model", "note", N_("the embedded chat model is switched off"), {}, "")
+    job = services.store.jobs.find(services.machine_id, "fetch_model", "embedded")
+    state = job.state if job else "absent"
+    if state == "done":
+        return _ok("chat model", N_("the embedded chat model is on disk"))
+    message = N_("the embedded chat model is not on disk yet ({state})")
+    return Finding("chat model", "note", message, {"state": state}, N_("`lectern up` fetches it in the background."))
+
+
+def _worker(services: Services) -> Finding:
+    worker = worker_status(services)
+    if worker.running:
+        return _ok("worker", N_("the worker runs (process {pid})"), pid=worker.pid)
+    remedy = N_("Start Lectern with `make run` (or `lectern up`).")
+    return Finding("worker", "note", N_("the worker is not running"), {}, remedy)
+
+
+def finding_row(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON values."""
+    return asdict(finding)

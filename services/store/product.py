@@ -1,0 +1,50 @@
+"""Product settings: what an operator chooses on the Settings page, for the whole installation, while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.core.errors import InvalidValue
+from services.core.i18n import N_
+from services.store.preferences import EVERYBODY, Preferences
+
+
+class ProductSettings(BaseModel):
+    """The chosen values, each with its default."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    top_k: int = Field(6, ge=1, le=100, description=N_("passages that are searched for each question"))
+    passage_tokens: int = Field(0, ge=0, le=100_000, description=N_("most tokens of passages; 0: by the server"))
+    answer_tokens: int = Field(400, ge=16, le=8192, description=N_("most tokens of an answer"))
+    temperature: float = Field(0.7, ge=0, le=2, description=N_("temperature of plain chat; documents always use 0"))
+    chunk_size: int = Field(800, ge=50, le=20_000, description=N_("characters of a chunk in new knowledge bases"))
+    chunk_overlap: int = Field(100, ge=0, le=10_000, description=N_("characters that neighbouring chunks share"))
+
+
+def product_settings(preferences: Preferences) -> ProductSettings:
+    """The settings as they are now; a stored value that is not valid any more counts as not chosen."""
+    chosen = {key: value for key, value in preferences.all(EVERYBODY).items() if key in ProductSettings.model_fields}
+    try:
+        return ProductSettings(**chosen)
+    except ValidationError as error:
+        wrong = {str(fault["loc"][0]) for fault in error.errors()}
+        return ProductSettings(**{key: value for key, value in chosen.items() if key not in wrong})
+
+
+def choose(preferences: Preferences, **values: Any) -> ProductSettings:
+    """Store values; None goes back to the default. Raises: InvalidValue, and then nothing was stored."""
+    now = product_settings(preferences).model_dump()
+    try:
+        ProductSettings(**{**now, **{key: value for key, value in values.items() if value is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=first["msg"]) from error
+    if values.get("chunk_overlap", now["chunk_overlap"]) >= values.get("chunk_size", now["chunk_size"]):
+        reason = N_("it must be smaller than the chunk size")
+        raise InvalidValue(field="chunk_overlap", value=values.get("chunk_overlap"), reason=reason)
+    for key, value in values.items():
+        preferences.set(EVERYBODY, key, value)
+    return product_settings(preferences)

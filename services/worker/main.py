@@ -1,0 +1,112 @@
+"""The worker's loop: beat, supervise, reconcile, mend."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+
+from filelock import FileLock, Timeout
+
+from services import app
+from services.core import log
+from services.core.clock import ticks_ms
+from services.core.errors import AlreadyRunning
+from services.core.machine import hostname, this_process
+from services.core.settings import Settings
+from services.knowledge.embedders.child import EncoderProcess
+from services.knowledge.ingest import Ingest
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.loaders.reader import Reader
+from services.serving.supervisor import Supervisor
+from services.worker.embedded import Embedded
+from services.worker.jobs import CONCURRENCY, Jobs
+from services.worker.reconcile import Reconciler
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.5
+
+
+class Worker:
+    """Everything that goes on in the background on one machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._services = services = app.bootstrap(settings)
+        self._process = this_process()
+        self._reader = Reader(
+            Limits(settings.max_pages, settings.max_characters, settings.read_timeout_s, settings.read_memory_bytes),
+            workers=CONCURRENCY,
+        )
+        self._encoder = EncoderProcess()
+        ingest = Ingest(services.stores, self._reader, self._encoder)
+        self._jobs = Jobs(settings.layout, services.machine_id, services.store.bases, ingest)
+        reconciler = Reconciler(services.store.bases, services.stores, self._jobs, services.machine_id)
+        supervisor = Supervisor(services.store.servers, settings.layout, machine_id=services.machine_id)
+        self._embedded = Embedded(
+            app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
+        )
+        self._parts = [
+            Part("heartbeat", self._beat, 2_000),
+            Part("servers", supervisor.tick, 0),
+            Part("documents", reconciler.tick, 0),
+            Part("answers", services.chat.mend, 5_000),
+            Part("files", services.knowledge.sweep, 10_000),
+        ]
+        if settings.embedded:
+            self._parts.append(Part("embedded model", self._embedded.tick, 1_000))
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until told to stop."""
+        self._jobs.start()
+        while not stopping.is_set():
+            for part in self._parts:
+                part.run()
+            stopping.wait(TICK_S)
+        self._embedded.close()
+        self._jobs.close()
+        self._reader.close()
+        self._encoder.close()
+        self._services.close()
+
+    def _beat(self) -> None:
+        self._services.store.workers.beat(
+            self._services.machine_id, hostname(), self._process.pid, self._process.started_at
+        )
+
+
+class Part:
+    """One duty of the loop; its failure is logged and harms no other duty."""
+
+    def __init__(self, name: str, duty: Callable[[], None], every_ms: float) -> None:
+        self._name = name
+        self._duty = duty
+        self._every_ms = every_ms
+        self._due_ms = 0.0
+
+    def run(self) -> None:
+        """Do the duty if it is due."""
+        if ticks_ms() < self._due_ms:
+            return
+        try:
+            self._duty()
+        except Exception as error:  # noqa: BLE001 - the other duties go on
+            log.incident(logger, error, self._name)
+        self._due_ms = ticks_ms() + self._every_ms
+
+
+def run(settings: Settings) -> None:
+    """Be the worker of this machine until SIGTERM. Raises: AlreadyRunning."""
+    settings.layout.create()
+    log.configure(settings.layout.logs, "worker")
+    lock = FileLock(settings.layout.run / "worker.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise AlreadyRunning(pid="?") from None
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with lock:
+        Worker(settings).run(stopping)
