@@ -1,0 +1,90 @@
+"""What every test may use. No test sees the settings or the data of whoever runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+POSTGRES_START_S = 60.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty LECTERN_HOME for this run, inherited by child processes; no other setting from outside."""
+    for name in [name for name in os.environ if name.startswith("LECTERN_")]:
+        del os.environ[name]
+    home = tmp_path_factory.mktemp("home")
+    os.environ["LECTERN_HOME"] = str(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """SQLAlchemy's address of an empty database on a PostgreSQL of our own, reached through a socket that only we know."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if not programs:
+        missing = "PostgreSQL is not installed; on Debian: apt-get install postgresql"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    user = "nobody" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="lectern-pg-"))
+    try:
+        if user:
+            shutil.chown(folder, user)
+        with _postgres(programs[-1], folder, user) as url:
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _postgres(program: Path, folder: Path, user: str | None) -> Iterator[str]:
+    """A PostgreSQL server in a folder, run by `user` because it refuses to run as root."""
+    cluster = folder / "cluster"
+    initdb = [
+        program.with_name("initdb"),
+        "-D",
+        cluster,
+        "-U",
+        "lectern",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "-N",
+        "--locale=C",
+    ]
+    created = subprocess.run(initdb, user=user, cwd=folder, capture_output=True, text=True)
+    assert created.returncode == 0, created.stderr
+    command = [program, "-D", cluster, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + POSTGRES_START_S
+        while not _answers(folder):
+            if time.monotonic() > deadline or process.poll() is not None:
+                pytest.fail(f"PostgreSQL did not start: {(folder / 'log').read_text()}")
+            time.sleep(0.1)
+        yield f"postgresql+psycopg://lectern@/postgres?host={folder}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _answers(folder: Path) -> bool:
+    try:
+        psycopg.connect(host=str(folder), user="lectern", dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
