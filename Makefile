@@ -52,7 +52,7 @@ translations: install ## bring the catalogue up to date with the messages in the
 	@mkdir -p build
 	$(BIN)/pybabel -q extract -F babel.cfg -k _ -k N_ -k ngettext:1,2 -k translate -k translate_plural:1,2 \
 		--no-location --sort-output --project Lectern -o $(POT) services ui pages Home.py web.py
-	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+	$(BIN)/pybabel -q update --init-missing --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 		-D lectern -l zh_CN -i $(POT) -o $(PO)
 
 clean: ## remove .venv, caches and build outputs; never your documents or models

@@ -30,7 +30,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """SQLAlchemy's address of an empty database on a PostgreSQL of our own, reached through a socket that only we know."""
+    """SQLAlchemy's address of an empty database on a PostgreSQL of our own, behind a socket."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if not programs:
         missing = "PostgreSQL is not installed; on Debian: apt-get install postgresql"
@@ -52,22 +52,11 @@ def postgres_url() -> Iterator[str]:
 def _postgres(program: Path, folder: Path, user: str | None) -> Iterator[str]:
     """A PostgreSQL server in a folder, run by `user` because it refuses to run as root."""
     cluster = folder / "cluster"
-    initdb = [
-        program.with_name("initdb"),
-        "-D",
-        cluster,
-        "-U",
-        "lectern",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "-N",
-        "--locale=C",
-    ]
+    initdb = [str(program.with_name("initdb")), "-D", str(cluster), "-U", "lectern", "-A", "trust"]
+    initdb += ["-E", "UTF8", "-N", "--locale=C"]
     created = subprocess.run(initdb, user=user, cwd=folder, capture_output=True, text=True)
     assert created.returncode == 0, created.stderr
-    command = [program, "-D", cluster, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
+    command = [str(program), "-D", str(cluster), "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
     try:

@@ -1,4 +1,4 @@
-"""Build .venv and install the pinned packages, when the pins changed since the last time. Run again after a break: it goes on.
+"""Build .venv and install the pinned packages, when the pins changed since the last time; after a break, go on.
 
 A machine with an NVIDIA driver gets requirements.txt, any other requirements-core.txt; both get the test tools.
 """
@@ -45,10 +45,9 @@ def fingerprint(files: list[Path]) -> str:
 
 def venv_works() -> bool:
     """Whether .venv was completed and its Python still runs."""
-    return (
-        PYTHON.exists()
-        and subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False).returncode == 0
-    )
+    if not PYTHON.exists():
+        return False
+    return subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False).returncode == 0
 
 
 def pip(*arguments: str) -> None:
@@ -73,7 +72,7 @@ def pip(*arguments: str) -> None:
         sys.stderr.writelines(tail)
         sys.exit(
             f"\nInstalling failed; the whole log is in {LOG.relative_to(ROOT)}.\n"
-            "Check the network and the free space on the disk, then run `make install` again: it goes on where it ended."
+            "Check the network and the free space on the disk, then run `make install` again: it goes on from there."
         )
 
 

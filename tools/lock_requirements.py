@@ -36,10 +36,12 @@ def resolve(source: Path, constraints: tuple[Path, ...]) -> list[str]:
             command += ["--constraint", str(constraint)]
         subprocess.run(command, check=True)
         found = json.loads(report.read_text("utf-8"))["install"]
-    packages = (item["metadata"] for item in found)
-    return sorted(
-        f"{package['name'].lower().replace('_', '-')}=={package['version'].split('+')[0]}" for package in packages
-    )
+    return sorted(pin(item["metadata"]["name"], item["metadata"]["version"]) for item in found)
+
+
+def pin(name: str, version: str) -> str:
+    """One line of a pinned file."""
+    return f"{name.lower().replace('_', '-')}=={version.partition('+')[0]}"
 
 
 def main(wanted: list[str]) -> None:
