@@ -7,7 +7,6 @@ import json
 import platform
 import shutil
 import socket
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -133,12 +132,7 @@ def _ok(subject: str, message: str, **params: Any) -> Finding:
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info >= (3, 11):
-        return _ok("python", N_("Python {version}"), version=version)
-    return Finding(
-        "python", "problem", N_("Python {version} is too old"), {"version": version}, N_("Install Python 3.11 or newer.")
-    )
+    return _ok("python", N_("Python {version}"), version=platform.python_version())
 
 
 def _packages() -> list[Finding]:

@@ -129,3 +129,8 @@ def _file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSetting(key=path.name, origin="file", reason=str(error)) from error
+
+
+def locale_name() -> str:
+    """The locale of the shell, as POSIX orders its variables."""
+    return next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")

@@ -219,11 +219,11 @@ def clean_base_name(name: str) -> str:
     return kept
 
 
-def chunker_spec(key: str | None, size: int | None, overlap: int | None, default: ChunkerSpec) -> ChunkerSpec:
-    """A chunker spec from what was given, the rest from the default. Raises: InvalidValue."""
+def chunker_spec(key: str | None = None, size: int | None = None, overlap: int | None = None) -> ChunkerSpec:
+    """A chunker spec from what was given, the rest by default. Raises: InvalidValue."""
     given = {"key": key, "size": size, "overlap": overlap}
     try:
-        return ChunkerSpec(**{**default.model_dump(), **{k: v for k, v in given.items() if v is not None}})
+        return ChunkerSpec(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=first["msg"]) from error

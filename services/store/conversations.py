@@ -110,8 +110,9 @@ class TurnRows(Rows[TurnRecord]):
         }
         touched = schema.conversations.update().where(schema.conversations.c.id == conversation_id)
         with self.database.transaction() as connection:
-            row["position"] = connection.execute(position).scalar_one()
+            # Touched first: on PostgreSQL this row lock makes a second writer wait and then see our position.
             connection.execute(touched.values(updated_at_ms=now))
+            row["position"] = connection.execute(position).scalar_one()
             return self._record(connection.execute(self.table.insert().values(row).returning(self.table)).one())
 
     def of(self, conversation_id: str) -> list[TurnRecord]:

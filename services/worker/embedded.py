@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+
 from services.core.clock import now_ms
 from services.core.errors import AppError, Unexpected
 from services.core.log import incident

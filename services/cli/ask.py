@@ -1,0 +1,70 @@
+"""`lectern ask …`: one question to a knowledge base, one cited answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from services.chat.citations import Citation, cite
+from services.chat.ports import Passage
+from services.cli.output import failing_well, speaker
+from services.core.errors import from_row
+from services.core.i18n import N_
+from services.store.conversations import TurnRecord
+
+OWNER = "cli"
+
+
+def ask(
+    name: Annotated[str, typer.Argument(help="name or id of the knowledge base", show_default=False)],
+    question: Annotated[str, typer.Argument(help="the question", show_default=False)],
+    server: Annotated[str | None, typer.Option(help="name or id of the server; without it: one that is ready")] = None,
+    top_k: Annotated[int | None, typer.Option(help="passages that are searched for")] = None,
+) -> None:
+    """Ask a knowledge base and print the answer with its sources."""
+    with failing_well():
+        services = speaker.services()
+        base = services.knowledge.base(name)
+        begun = services.chat.ask(OWNER, question, base_id=base.id, server=server, top_k=top_k)
+        turn = services.chat.wait(begun.id)
+        services.chat.delete(OWNER, turn.conversation_id)
+        if turn.error_code:
+            raise from_row(turn.error_code, turn.error_params)
+        passages = [Passage(**row) for row in turn.passages]
+        citations = cite(turn.answer, passages)
+        speaker.emit(answer_row(turn, passages, citations), lambda: _print(turn, citations))
+
+
+def answer_row(turn: TurnRecord, passages: list[Passage], citations: list[Citation]) -> dict[str, Any]:
+    """A finished turn as JSON values."""
+    return {
+        "question": turn.question,
+        "answer": turn.answer,
+        "citations": [
+            {
+                "marker": citation.marker,
+                "document": citation.document,
+                "page": citation.page,
+                "start": citation.start,
+                "end": citation.end,
+                "supported": citation.supported,
+            }
+            for citation in citations
+        ],
+        "passages": [passage.row() for passage in passages],
+        "timings_ms": turn.timings_ms,
+        "prompt_tokens": turn.prompt_tokens,
+        "completion_tokens": turn.completion_tokens,
+        "server": turn.server_name,
+        "model": turn.model,
+    }
+
+
+def _print(turn: TurnRecord, citations: list[Citation]) -> None:
+    typer.echo(turn.answer.strip())
+    if citations:
+        typer.echo()
+    for citation in citations:
+        page = "" if citation.page is None else speaker.say(N_(", page {page}"), page=citation.page)
+        typer.echo(f"[{citation.marker}] {citation.document}{page}")

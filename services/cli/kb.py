@@ -1,0 +1,254 @@
+"""`lectern kb …`: knowledge bases and their documents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services import health
+from services.app import Services
+from services.cli.output import failing_well, speaker
+from services.core.errors import AppError, PathNotFound, WorkerNotRunning
+from services.core.i18n import N_
+from services.knowledge.notices import render as render_notice
+from services.knowledge.service import chunker_spec
+from services.knowledge.types import DocumentRow, DocumentState, Hit
+from services.store.bases import BaseRecord
+
+kb = typer.Typer(help="Knowledge bases: create, fill, search, check.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="name or id of the knowledge base", show_default=False)]
+POLL_S = 0.5
+
+
+@kb.command()
+def create(
+    name: Annotated[str, typer.Argument(help="name of the new knowledge base", show_default=False)],
+    chunker: Annotated[str | None, typer.Option(help="strategy that cuts documents: recursive")] = None,
+    chunk_size: Annotated[int | None, typer.Option(help="characters of a chunk")] = None,
+    chunk_overlap: Annotated[int | None, typer.Option(help="characters that neighbouring chunks share")] = None,
+) -> None:
+    """Create an empty knowledge base."""
+    with failing_well():
+        services = speaker.services()
+        product = services.product
+        spec = chunker_spec(
+            chunker,
+            chunk_size if chunk_size is not None else product.chunk_size,
+            chunk_overlap if chunk_overlap is not None else product.chunk_overlap,
+        )
+        base = services.knowledge.create(name, spec)
+        row = health.base_row(services.knowledge.summary(base))
+        speaker.emit(row, lambda: speaker.line(N_("Created the knowledge base “{name}”."), name=base.name))
+
+
+@kb.command(name="list")
+def list_() -> None:
+    """List the knowledge bases."""
+    with failing_well():
+        rows = [health.base_row(summary) for summary in speaker.services().knowledge.bases()]
+        columns = [N_("name"), N_("state"), N_("documents"), N_("chunks"), N_("failed")]
+        keys = ("name", "state", "documents", "chunks", "failed")
+        speaker.emit(rows, lambda: speaker.table(columns, [[row[key] for key in keys] for row in rows]))
+
+
+@kb.command()
+def show(name: Name) -> None:
+    """Show one knowledge base."""
+    with failing_well():
+        services = speaker.services()
+        row = health.base_row(services.knowledge.summary(services.knowledge.base(name)))
+        speaker.emit(row, lambda: speaker.table([N_("field"), N_("value")], [list(item) for item in row.items()]))
+
+
+@kb.command()
+def delete(name: Name) -> None:
+    """Delete a knowledge base with all its documents."""
+    with failing_well():
+        speaker.services().knowledge.delete(name)
+        speaker.emit({"deleted": name}, lambda: speaker.line(N_("Deleted “{name}”."), name=name))
+
+
+@kb.command()
+def add(
+    name: Name,
+    paths: Annotated[list[Path], typer.Argument(help="files or folders", show_default=False)],
+    wait: Annotated[bool, typer.Option(help="wait until every file is ready or has failed")] = False,
+) -> None:
+    """Add files, or folders with all the files in them."""
+    with failing_well():
+        services = speaker.services()
+        base = services.knowledge.base(name)
+        missing = next((path for path in paths if not path.exists()), None)
+        if missing:
+            raise PathNotFound(path=str(missing))
+        if wait and not health.worker_status(services).running:
+            raise WorkerNotRunning()
+        outcomes = [(label, _add(services, base, label, file)) for path in paths for label, file in _files(path)]
+        if wait:
+            _wait(services, base, {row.document_id for _, row in outcomes if isinstance(row, DocumentRow)})
+        _emit_documents([_outcome(services, base, label, outcome) for label, outcome in outcomes])
+
+
+@kb.command()
+def documents(name: Name) -> None:
+    """List the documents of a knowledge base."""
+    with failing_well():
+        services = speaker.services()
+        _emit_documents([_document(row) for row in services.knowledge.documents(services.knowledge.base(name))])
+
+
+@kb.command()
+def remove(name: Name, document: Annotated[str, typer.Argument(help="name or id", show_default=False)]) -> None:
+    """Remove a document."""
+    with failing_well():
+        services = speaker.services()
+        gone = services.knowledge.remove(services.knowledge.base(name), document)
+        row = {"removed": gone.name, "document_id": gone.document_id}
+        speaker.emit(row, lambda: speaker.line(N_("Removed “{name}”."), name=gone.name))
+
+
+@kb.command()
+def retry(name: Name, document: Annotated[str, typer.Argument(help="name or id", show_default=False)]) -> None:
+    """Try a failed document again."""
+    with failing_well():
+        services = speaker.services()
+        base = services.knowledge.base(name)
+        services.knowledge.retry(base, document)
+        _emit_documents([_document(services.knowledge.document(base, document))])
+
+
+@kb.command()
+def search(
+    name: Name,
+    query: Annotated[str, typer.Argument(help="the question", show_default=False)],
+    mode: Annotated[str, typer.Option(help="how to search: dense")] = "dense",
+    top_k: Annotated[int | None, typer.Option(help="number of hits")] = None,
+) -> None:
+    """Search without asking a model."""
+    with failing_well():
+        if mode != "dense":
+            raise typer.BadParameter(speaker.say(N_("the only way to search is: dense")))
+        services = speaker.services()
+        result = services.knowledge.search(services.knowledge.base(name), query, top_k or services.product.top_k)
+        row = {
+            "query": result.query,
+            "mode": result.mode,
+            "timings_ms": result.timings_ms,
+            "hits": [_hit(hit) for hit in result.hits],
+        }
+        columns = [N_("rank"), N_("score"), N_("document"), N_("page"), N_("text")]
+        lines = [
+            [hit.rank, f"{hit.score:.3f}", hit.chunk.document, hit.chunk.page, " ".join(hit.chunk.text.split())[:160]]
+            for hit in result.hits
+        ]
+        speaker.emit(row, lambda: speaker.table(columns, lines))
+
+
+@kb.command()
+def verify(name: Name) -> None:
+    """Count everything in a knowledge base and check that it fits together."""
+    with failing_well():
+        report = speaker.services().knowledge.verify(name)
+        row = {
+            "documents": report.documents,
+            "chunks": report.chunks,
+            "vectors": report.vectors,
+            "originals": report.originals,
+            "problems": list(report.problems),
+            "mended": list(report.mended),
+        }
+        speaker.emit(row, lambda: speaker.table([N_("field"), N_("value")], [list(item) for item in row.items()]))
+        if report.problems:
+            raise typer.Exit(1)
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts):
+                yield file.relative_to(path).as_posix(), file
+    else:
+        yield path.name, path
+
+
+def _add(services: Services, base: BaseRecord, label: str, file: Path) -> DocumentRow | AppError:
+    try:
+        with file.open("rb") as stream:
+            return services.knowledge.add(base, label, stream)
+    except AppError as error:
+        return error
+
+
+def _wait(services: Services, base: BaseRecord, ids: set[str]) -> None:
+    while True:
+        rows = [row for row in services.knowledge.documents(base) if row.document_id in ids]
+        if all(row.state.settled for row in rows):
+            return
+        if not health.worker_status(services).running:
+            time.sleep(POLL_S * 20)  # it may just be starting again
+            if not health.worker_status(services).running:
+                raise WorkerNotRunning()
+        time.sleep(POLL_S)
+
+
+def _outcome(services: Services, base: BaseRecord, label: str, outcome: DocumentRow | AppError) -> dict[str, Any]:
+    if isinstance(outcome, AppError):
+        error = speaker.error_row(outcome.code, outcome.params)
+        return {"document": label, "document_id": None, "state": DocumentState.FAILED, "error": error}
+    return {**_document(services.knowledge.document(base, outcome.document_id)), "document": label}
+
+
+def _document(row: DocumentRow) -> dict[str, Any]:
+    return {
+        "document": row.name,
+        "document_id": row.document_id,
+        "names": list(row.names),
+        "state": row.state.value,
+        "revision": row.revision,
+        "bytes": row.size_bytes,
+        "pages": row.pages,
+        "chunks": row.chunks,
+        "warnings": [
+            {"code": notice.code, "message": render_notice(notice, speaker.language)} for notice in row.notices
+        ],
+        "error": speaker.error_row(row.error.code, row.error.params) if row.error else None,
+    }
+
+
+def _emit_documents(rows: list[dict[str, Any]]) -> None:
+    columns = [N_("document"), N_("state"), N_("pages"), N_("chunks"), N_("remark")]
+
+    def text() -> None:
+        speaker.table(
+            columns, [[*(row.get(k) for k in ("document", "state", "pages", "chunks")), _remark(row)] for row in rows]
+        )
+
+    speaker.emit(rows, text)
+
+
+def _remark(row: dict[str, Any]) -> str:
+    error = row["error"]
+    said = [f"{error['message']} {error['remedy']}"] if error else []
+    return " ".join([*said, *(warning["message"] for warning in row.get("warnings", []))])
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    chunk = hit.chunk
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "document": chunk.document,
+        "document_id": chunk.document_id,
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "heading": chunk.heading,
+        "text": chunk.text,
+        "dense_rank": hit.dense_rank,
+        "lexical_rank": hit.lexical_rank,
+    }

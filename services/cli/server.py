@@ -1,0 +1,101 @@
+"""`lectern server …`: model servers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services import health
+from services.cli.output import failing_well, speaker
+from services.core.errors import WorkerNotRunning
+from services.core.i18n import N_
+from services.core.units import milliseconds_text
+
+server = typer.Typer(help="Model servers: add, look at, try, start, stop.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="name or id of the server", show_default=False)]
+
+
+@server.command()
+def create(
+    name: Annotated[str, typer.Argument(help="name of the new server", show_default=False)],
+    url: Annotated[str, typer.Option(help="address of an OpenAI-compatible server, usually ending in /v1")],
+    engine: Annotated[str, typer.Option(help="kind of server: remote")] = "remote",
+    model: Annotated[str, typer.Option(help="model id; empty: the first one that the server lists")] = "",
+    api_key: Annotated[str, typer.Option(help="API key, if it wants one", envvar=[])] = "",
+) -> None:
+    """Add an OpenAI-compatible server by its address."""
+    with failing_well():
+        if engine != "remote":
+            raise typer.BadParameter(speaker.say(N_("the only kind of server that can be added is: remote")))
+        services = speaker.services()
+        record = services.servers.add_remote(name, url, api_key=api_key, model=model)
+        speaker.emit(services.servers.row(record), lambda: speaker.line(N_("Added the server “{name}”."), name=name))
+
+
+@server.command(name="list")
+def list_() -> None:
+    """List the servers."""
+    with failing_well():
+        rows = [speaker.services().servers.row(record) for record in speaker.services().servers.list()]
+        columns = [N_("name"), N_("engine"), N_("model"), N_("state"), N_("address")]
+        keys = ("name", "engine", "model", "state", "url")
+        speaker.emit(rows, lambda: speaker.table(columns, [[row[key] for key in keys] for row in rows]))
+
+
+@server.command()
+def show(name: Name) -> None:
+    """Show one server."""
+    with failing_well():
+        services = speaker.services()
+        row = services.servers.row(services.servers.show(name))
+        speaker.emit(row, lambda: speaker.table([N_("field"), N_("value")], [list(item) for item in row.items()]))
+
+
+@server.command()
+def test(name: Name) -> None:
+    """Send a short chat to a server and show what it answers."""
+    with failing_well():
+        result = speaker.services().servers.smoke_test(name)
+        row = {name: getattr(result, name) for name in result.__slots__}
+        latency = milliseconds_text(result.latency_ms)
+        speaker.emit(row, lambda: speaker.line("{answer} ({latency})", answer=result.answer, latency=latency))
+
+
+@server.command()
+def start(name: Name) -> None:
+    """Wish a managed server started."""
+    _wish(name, "start")
+
+
+@server.command()
+def stop(name: Name) -> None:
+    """Wish a managed server stopped."""
+    _wish(name, "stop")
+
+
+@server.command()
+def logs(name: Name, lines: Annotated[int, typer.Option(help="lines from the end")] = 100) -> None:
+    """Print the end of a managed server's log."""
+    with failing_well():
+        text = speaker.services().servers.logs(name, lines)
+        speaker.emit({"name": name, "lines": text}, lambda: typer.echo("\n".join(text)))
+
+
+@server.command()
+def remove(name: Name) -> None:
+    """Remove a server from the list."""
+    with failing_well():
+        speaker.services().servers.remove(name)
+        speaker.emit({"removed": name}, lambda: speaker.line(N_("Removed “{name}”."), name=name))
+
+
+def _wish(name: str, verb: str) -> None:
+    with failing_well():
+        services = speaker.services()
+        if not health.worker_status(services).running:
+            raise WorkerNotRunning()
+        record = services.servers.start(name) if verb == "start" else services.servers.stop(name)
+        row = services.servers.row(record)
+        speaker.emit(row, lambda: speaker.line(N_("“{name}”: {state}"), name=record.name, state=record.state))

