@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.unit.sources import ROOT
+from tests.unit.sources import ROOT, at, imported, modules
 from tools.lock_requirements import CORE, FULL, INPUTS, LOCKS
 
 DEV = ROOT / "requirements-dev.txt"
@@ -73,3 +76,23 @@ def test_vllm_stays_out_of_our_virtual_environment() -> None:
     assert "vllm" in pins(INPUTS / "engines/vllm.txt")
     for path in (CORE, FULL, DEV):
         assert "vllm" not in pins(path)
+
+
+def test_every_library_that_the_code_imports_was_asked_for() -> None:
+    """A package that only comes with another one may leave with it."""
+    distributions = packages_distributions()
+    direct = {
+        canonicalize_name(requirement.name) for requirement in asked(INPUTS / "core.in") + asked(INPUTS / "gpu.in")
+    }
+    own = {"services", "ui", "pages"}
+    found = {}
+    for path in modules():
+        for node, name in imported(path):
+            top = name.split(".", maxsplit=1)[0]
+            if isinstance(node, ast.ImportFrom) and node.level:
+                continue
+            if top in own or top in sys.stdlib_module_names:
+                continue
+            if not direct & {canonicalize_name(package) for package in distributions.get(top, [])}:
+                found[at(path, node)] = top
+    assert found == {}
