@@ -19,10 +19,31 @@ class Limits:
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is known of a file before it is read."""
+
+    head: bytes
+    suffix: str
+    """Of the name people gave it, lower case, with its dot."""
+    members: frozenset[str]
+    """Names in the archive, where it is one."""
+    textual: bool
+    """The first bytes read as text in some encoding."""
+
+
 class Loader(Protocol):
     """Reads one format. Runs in a child process: it may crash, hang or bloat, and harms only its own file."""
 
     media_types: tuple[str, ...]
+    extensions: tuple[str, ...]
+    """Lower case, with their dot; the first one is the usual one."""
+    textual: bool
+    """Plain text files of these extensions are its own; other formats are known by `claims` alone."""
+
+    def claims(self, sample: Sample) -> bool:
+        """Whether the content, not the name, says that the file is of this format."""
+        ...
 
     def load(self, path: Path, name: str, limits: Limits) -> Extracted:
         """Read the file at `path`; `name` is what people call it and is used in messages only.

@@ -1,0 +1,84 @@
+"""Putting a document's text together: cleaned, joined, with the places of its pages and headings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from services.core.errors import NoExtractableText, TooLarge
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.types import Extracted, Heading, Notice, PageSpan
+
+JOIN = "\n\n"
+_LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+
+
+def normalise(text: str) -> str:
+    """Text with "\\n" as its only line end, no control characters but tab, and at most two blank lines in a row."""
+    return _BLANK_LINES.sub("\n\n", _UNSEEN.sub("", _LINE_ENDS.sub("\n", text)))
+
+
+def check_characters(count: int, name: str, limits: Limits) -> None:
+    """Raises: TooLarge beyond the limit of characters."""
+    if count > limits.characters:
+        size, limit = f"{count:,} characters", f"{limits.characters:,} characters"
+        raise TooLarge(name=name, size=size, limit=limit, setting="max_characters")
+
+
+def check_pages(count: int, name: str, limits: Limits) -> None:
+    """Raises: TooLarge beyond the limit of pages."""
+    if count > limits.pages:
+        raise TooLarge(name=name, size=f"{count:,} pages", limit=f"{limits.pages:,} pages", setting="max_pages")
+
+
+class Assembly:
+    """A document as it grows block by block; stops at the limit of characters."""
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self._name = name
+        self._limits = limits
+        self._parts: list[str] = []
+        self._length = 0
+        self._pages: list[PageSpan] = []
+        self._headings: list[Heading] = []
+
+    def paragraph(self, text: str) -> None:
+        """Add a block of text; an empty one adds nothing."""
+        if cleaned := normalise(text).strip():
+            self._append(cleaned)
+
+    def heading(self, text: str, level: int) -> None:
+        """Add a heading as a line of its own; level 1 is the highest."""
+        if title := " ".join(normalise(text).split()):
+            self._headings.append(Heading(self._append(title), level, title))
+
+    def page(self, text: str) -> None:
+        """Add the next page, which may be empty."""
+        cleaned = normalise(text).strip()
+        start = self._append(cleaned)
+        self._pages.append(PageSpan(len(self._pages) + 1, start, start + len(cleaned)))
+
+    def extracted(self, media_type: str, notices: Iterable[Notice] = ()) -> Extracted:
+        """The document.
+
+        Raises: NoExtractableText.
+        """
+        text = JOIN.join(self._parts)
+        if not text.strip():
+            raise NoExtractableText(name=self._name, pages=len(self._pages) or 1)
+        return Extracted(text, media_type, tuple(self._pages), tuple(self._headings), tuple(notices))
+
+    def _append(self, text: str) -> int:
+        start = self._length + len(JOIN) if self._parts else 0
+        self._parts.append(text)
+        self._length = start + len(text)
+        check_characters(self._length, self._name, self._limits)
+        return start
+
+
+def with_headings(document: Extracted, headings: Iterable[Heading]) -> Extracted:
+    """The document with these headings, in the order of the text."""
+    return replace(document, headings=tuple(sorted(headings, key=lambda heading: heading.start)))

@@ -1,0 +1,101 @@
+"""What happens inside a reader's child process: it gives up its rights, reads one file, and leaves a result file.
+
+The result is JSON, checked against its types by the parent: a child that native code has taken over can at worst leave
+a wrong text.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.core.errors import AppError, Damaged, TooLarge
+from services.core.units import bytes_text
+from services.knowledge.loaders.assembly import check_characters, check_pages
+from services.knowledge.loaders.detect import choose_loader
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.types import Extracted
+
+HEAVY = ("docx", "lxml.html", "markdown_it", "pypdf")
+"""Imported once in the fork server, so that a child starts in milliseconds."""
+DENIED = ("socket.__new__", "subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty")
+CPU_GRACE_S = 5
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a child leaves: the document, or the error and what the log should hold about it."""
+
+    document: Extracted | None = None
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+
+
+OUTCOME = TypeAdapter(Outcome)
+
+
+def preload() -> None:
+    """Import what children need."""
+    for module in HEAVY:
+        importlib.import_module(module)
+
+
+def run(path: str, name: str, limits: Limits, result: str) -> None:
+    """Read the file at `path` and write the outcome to `result`; the body of a child process."""
+    confine(limits)
+    logging.disable(logging.CRITICAL)  # reading libraries comment on every oddity; the outcome says what matters
+    outcome = read_here(Path(path), name, limits)
+    unfinished = Path(f"{result}.part")
+    unfinished.write_bytes(OUTCOME.dump_json(outcome))
+    unfinished.rename(result)
+
+
+def confine(limits: Limits) -> None:
+    """Bound this process's memory and time, take network and programs from it, and tie its life to its parent's.
+
+    The hook cannot be removed again. It binds Python code; the native readers have no code for networks.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    cpu_s = limits.timeout_s + CPU_GRACE_S
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + CPU_GRACE_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    sys.addaudithook(_deny)
+
+
+def read_here(path: Path, name: str, limits: Limits) -> Outcome:
+    """Read a file in this process; every exception of a reading library stops here."""
+    try:
+        document = choose_loader(path, name).load(path, name, limits)
+        check_pages(len(document.pages), name, limits)
+        check_characters(len(document.text), name, limits)
+        return Outcome(document)
+    except AppError as error:
+        return Outcome(code=error.code, params=error.params)
+    except MemoryError:
+        size, limit = bytes_text(path.stat().st_size), f"{bytes_text(limits.memory_bytes)} RAM"
+        too_large = TooLarge(name=name, size=size, limit=limit, setting="read_memory_bytes")
+        return Outcome(code=too_large.code, params=too_large.params)
+    except Exception as error:  # noqa: BLE001 - whatever a reading library raises says that it cannot read the file
+        damaged = Damaged(name=name, reason=type(error).__name__)
+        return Outcome(code=damaged.code, params=damaged.params, detail=traceback.format_exc(limit=-8))
+
+
+def _deny(event: str, _: tuple[Any, ...]) -> None:
+    if event in DENIED:
+        raise PermissionError(f"a document reader may not do this: {event} (process {os.getpid()})")

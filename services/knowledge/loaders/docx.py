@@ -1,0 +1,169 @@
+"""Word documents: paragraphs, headings, tables, text boxes and notes in the order of the body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from services.core.errors import Damaged
+from services.knowledge.loaders.assembly import Assembly
+from services.knowledge.loaders.protocol import Limits, Sample
+from services.knowledge.loaders.rows import row_lines
+from services.knowledge.types import Extracted
+
+WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+BREAKS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
+CONTAINERS = {f"{WORD}{name}" for name in ("sdt", "sdtContent", "customXml", "ins", "smartTag", "moveTo")}
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+SKIPPED = {FALLBACK, f"{WORD}del", f"{WORD}moveFrom", f"{WORD}pPr", f"{WORD}rPr", f"{WORD}instrText"}
+NOTE_PARTS = ("footnotes", "endnotes")
+_HEADING_STYLE = re.compile(r"(?:heading|标题)\s*([1-9])", re.IGNORECASE)
+
+
+class DocxLoader:
+    """Reads the document's XML through python-docx's packaging; no style or picture is rendered."""
+
+    media_types = ("application/vnd.openxmlformats-officedocument.wordprocessingml.document",)
+    extensions = (".docx", ".docm", ".dotx")
+    textual = False
+
+    def claims(self, sample: Sample) -> bool:
+        """An archive with Word's main part."""
+        return "word/document.xml" in sample.members
+
+    def load(self, path: Path, name: str, limits: Limits) -> Extracted:
+        """See Loader.load."""
+        from docx.opc.exceptions import OpcError
+        from docx.package import Package
+        from lxml.etree import XMLSyntaxError  # type: ignore[import-untyped]
+
+        try:
+            main = Package.open(str(path)).main_document_part
+            walk = _Walk(Assembly(name, limits), _heading_levels(main))
+            walk.blocks(main.element.body)
+            for notes in _note_roots(main):
+                walk.blocks(notes)
+        except (OpcError, XMLSyntaxError, KeyError, AttributeError, ValueError) as error:
+            raise Damaged(name=name, reason=f"its parts do not fit together ({type(error).__name__})") from error
+        return walk.assembly.extracted(self.media_types[0])
+
+
+class _Walk:
+    """Goes through blocks in order and writes them down."""
+
+    def __init__(self, assembly: Assembly, levels: dict[str, int]) -> None:
+        self.assembly = assembly
+        self._levels = levels
+
+    def blocks(self, parent: Any) -> None:
+        """Every paragraph and table below an element, those inside content controls included."""
+        for element in parent.iterchildren():
+            if element.tag == f"{WORD}p":
+                self._paragraph(element)
+            elif element.tag == f"{WORD}tbl":
+                self.assembly.paragraph("\n".join(row_lines(_rows(element))))
+            elif element.tag in CONTAINERS or element.tag in (f"{WORD}footnote", f"{WORD}endnote"):
+                self.blocks(element)
+
+    def _paragraph(self, element: Any) -> None:
+        text = "".join(_pieces(element))
+        level = self._level(element)
+        if level:
+            self.assembly.heading(text, level)
+        elif text.strip():
+            listed = element.find(f"{WORD}pPr/{WORD}numPr") is not None
+            self.assembly.paragraph(f"- {text.strip()}" if listed else text)
+
+    def _level(self, element: Any) -> int | None:
+        outline = element.find(f"{WORD}pPr/{WORD}outlineLvl")
+        if outline is not None:
+            return _outline_level(outline)
+        style = element.find(f"{WORD}pPr/{WORD}pStyle")
+        return self._levels.get(style.get(f"{WORD}val", "")) if style is not None else None
+
+
+def _heading_levels(main: Any) -> dict[str, int]:
+    """The heading level of each style that has one, by style id."""
+    levels = {}
+    for style in main.styles.element.findall(f"{WORD}style"):
+        label = style.find(f"{WORD}name")
+        title = label.get(f"{WORD}val", "") if label is not None else ""
+        named = _HEADING_STYLE.fullmatch(title.strip())
+        outline = style.find(f"{WORD}pPr/{WORD}outlineLvl")
+        level = int(named[1]) if named else _outline_level(outline) if outline is not None else None
+        if title.lower() == "title":
+            level = 1
+        if level:
+            levels[style.get(f"{WORD}styleId", "")] = level
+    return levels
+
+
+def _outline_level(outline: Any) -> int | None:
+    value = outline.get(f"{WORD}val", "")
+    return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # 9 is body text
+
+
+def _pieces(element: Any) -> Iterator[str]:
+    """The text of a paragraph in order; a text box anchored in it stands on lines of its own."""
+    for child in element.iterchildren():
+        if child.tag in SKIPPED:
+            continue
+        if child.tag in (f"{WORD}t", f"{MATH}t"):
+            yield child.text or ""
+        elif child.tag in BREAKS:
+            yield BREAKS[child.tag]
+        elif child.tag == f"{WORD}p":
+            yield "\n"
+            yield from _pieces(child)
+        elif isinstance(child.tag, str):
+            yield from _pieces(child)
+
+
+def _rows(table: Any) -> Iterator[list[str]]:
+    """The rows of a table; a cell that spans rows is repeated in each, one that spans columns stands once."""
+    above: list[str] = []
+    for row in _inside(table, f"{WORD}tr"):
+        cells: list[str] = []
+        for cell in _inside(row, f"{WORD}tc"):
+            merge = cell.find(f"{WORD}tcPr/{WORD}vMerge")
+            goes_on = merge is not None and merge.get(f"{WORD}val") != "restart"
+            text = above[len(cells)] if goes_on and len(cells) < len(above) else _cell_text(cell)
+            span = cell.find(f"{WORD}tcPr/{WORD}gridSpan")
+            width = span.get(f"{WORD}val", "1") if span is not None else "1"
+            cells += [text, *[""] * (min(int(width), 64) - 1 if width.isdigit() else 0)]
+        above = cells
+        yield cells
+
+
+def _inside(parent: Any, tag: str) -> Iterator[Any]:
+    for child in parent.iterchildren():
+        if child.tag == tag:
+            yield child
+        elif child.tag in CONTAINERS:
+            yield from _inside(child, tag)
+
+
+def _cell_text(cell: Any) -> str:
+    lines: list[str] = []
+    for child in cell.iterchildren():
+        if child.tag == f"{WORD}p":
+            lines.append("".join(_pieces(child)))
+        elif child.tag == f"{WORD}tbl":
+            lines += row_lines(_rows(child))
+        elif child.tag in CONTAINERS:
+            lines.append(_cell_text(child))
+    return "\n".join(lines)
+
+
+def _note_roots(main: Any) -> Iterator[Any]:
+    from docx.oxml.parser import parse_xml
+
+    for relation in main.rels.values():
+        if not relation.is_external and relation.reltype.rsplit("/", 1)[-1] in NOTE_PARTS:
+            yield parse_xml(relation.target_part.blob)
+
+
+LOADER = DocxLoader()

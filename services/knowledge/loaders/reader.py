@@ -1,0 +1,120 @@
+"""Reads files in child processes, so that a bad file can harm nothing but itself.
+
+Each file gets a fresh child of a fork server that has the readers loaded already. The child leaves its result in a
+file; the parent looks at it after the child has ended, and unpickles nothing that a child wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from services.core.clock import ticks_ms
+from services.core.errors import ReaderCrashed, ReaderTimeout, from_row
+from services.knowledge.loaders import child
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.types import Extracted
+
+ATTEMPTS = 3
+POLL_S = 0.2
+FORK_SERVER_MODULE = "services.knowledge.loaders.forkserver"
+
+log = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):
+    """The reading was given up because nobody wants it any more."""
+
+
+class Reader:
+    """Reads one file per call, at most `workers` at a time.
+
+    Thread-safety: calls may come from any thread.
+    """
+
+    def __init__(self, limits: Limits, workers: int = 1) -> None:
+        self._limits = limits
+        self._seats = threading.Semaphore(workers)
+        self._closed = threading.Event()
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([FORK_SERVER_MODULE])
+
+    def read(self, path: Path, name: str, cancelled: Callable[[], bool]) -> Extracted:
+        """Read the file at `path` that people call `name`; `cancelled` is asked several times a second.
+
+        Raises: a DocumentError; Cancelled.
+        """
+
+        def given_up() -> bool:
+            return self._closed.is_set() or cancelled()
+
+        with self._seat(given_up):
+            for attempt in range(1, ATTEMPTS + 1):
+                outcome = self._attempt(path, name, given_up)
+                if outcome is not None:
+                    return _document(outcome, name)
+                log.warning("the reader of %s crashed (attempt %d)", path.name, attempt)
+        raise ReaderCrashed(name=name, attempts=ATTEMPTS)
+
+    def close(self) -> None:
+        """Give up what is being read; later calls raise Cancelled."""
+        self._closed.set()
+
+    @contextmanager
+    def _seat(self, given_up: Callable[[], bool]) -> Iterator[None]:
+        while not self._seats.acquire(timeout=POLL_S):
+            if given_up():
+                raise Cancelled
+        try:
+            yield
+        finally:
+            self._seats.release()
+
+    def _attempt(self, path: Path, name: str, given_up: Callable[[], bool]) -> child.Outcome | None:
+        """One child's outcome; None where it crashed."""
+        with tempfile.TemporaryDirectory(prefix="lectern-read-") as folder:
+            result = Path(folder, "outcome.json")
+            process = self._context.Process(
+                target=child.run, args=(str(path), name, self._limits, str(result)), daemon=True, name="reader"
+            )
+            process.start()
+            try:
+                self._watch(process, name, given_up)
+            finally:
+                process.kill()
+                process.join()
+            if process.exitcode == -signal.SIGXCPU:
+                raise self._timeout(name)
+            try:
+                return child.OUTCOME.validate_json(result.read_bytes())
+            except (FileNotFoundError, ValidationError):
+                return None
+
+    def _watch(self, process: ForkServerProcess, name: str, given_up: Callable[[], bool]) -> None:
+        deadline = ticks_ms() + self._limits.timeout_s * 1000
+        while not wait([process.sentinel], POLL_S):
+            if given_up():
+                raise Cancelled
+            if ticks_ms() > deadline:
+                raise self._timeout(name)
+
+    def _timeout(self, name: str) -> ReaderTimeout:
+        return ReaderTimeout(name=name, seconds=self._limits.timeout_s, setting="read_timeout_s")
+
+
+def _document(outcome: child.Outcome, name: str) -> Extracted:
+    if outcome.detail:
+        log.warning("%s could not be read:\n%s", name, outcome.detail)
+    if outcome.document is None:
+        raise from_row(outcome.code, outcome.params)
+    return outcome.document

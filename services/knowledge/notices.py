@@ -1,0 +1,18 @@
+"""What notices say: a template for each code, rendered in the reader's language like an error."""
+
+from __future__ import annotations
+
+from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
+from services.knowledge.types import Notice
+
+TEMPLATES = {
+    "pages_unreadable": N_("The text of pages {pages} (of {total}) comes out garbled and was left out."),
+    "pages_without_text": N_("Pages {pages} (of {total}) show only pictures: their text, if any, was not read."),
+    "encoding_guessed": N_("The file does not say its text encoding; it was read as {encoding}, which may be wrong."),
+    "chunks_split_at_window": N_("{count} chunks were longer than the embedder can read and were cut again."),
+}
+
+
+def render(notice: Notice, language: str = DEFAULT_LANGUAGE) -> str:
+    """A notice as a person reads it; a code from elsewhere stands for itself."""
+    return translate(TEMPLATES.get(notice.code, notice.code), language, **notice.params)
