@@ -215,3 +215,9 @@ def test_the_web_process_never_imports_what_needs_torch(tmp_path: Path) -> None:
     )
     assert child.returncode == 0, child.stderr
     assert child.stdout.split() == []
+
+
+def test_pages_are_discovered_not_declared() -> None:
+    declaring = {"st.navigation", "st.Page", "streamlit.navigation", "streamlit.Page"}
+    found = [at(path, node) for path in modules() for node in nodes(path, ast.Attribute) if dotted(node) in declaring]
+    assert found == []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
+from services.cli.main import app
 from services.core.settings import PREFIX, Settings
 from tests.unit.sources import ROOT, kept_files, relative
 
@@ -86,3 +90,20 @@ def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs/adr").glob("[0-9]*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[str]:
+    """Every command of the command line, as it is typed."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_readme_lists_every_command(readme: str) -> None:
+    root = typer.main.get_command(app)
+    assert isinstance(root, click.Group)
+    listed = set(re.findall(r"^\| `((?:kb |server )?[a-z]+)\b[^`]*` \|", read(readme), re.MULTILINE))
+    assert set(commands(root)) <= listed
