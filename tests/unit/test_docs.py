@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from services.cli.main import app
 from services.core.settings import PREFIX, Settings
@@ -92,10 +92,10 @@ def test_decisions_are_numbered_without_a_gap() -> None:
     assert numbers
 
 
-def commands(group: click.Group, prefix: str = "") -> Iterator[str]:
+def commands(group: TyperGroup, prefix: str = "") -> Iterator[str]:
     """Every command of the command line, as it is typed."""
     for name, command in group.commands.items():
-        if isinstance(command, click.Group):
+        if isinstance(command, TyperGroup):
             yield from commands(command, f"{prefix}{name} ")
         else:
             yield f"{prefix}{name}"
@@ -104,6 +104,6 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("readme", READMES)
 def test_the_readme_lists_every_command(readme: str) -> None:
     root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
+    assert isinstance(root, TyperGroup)
     listed = set(re.findall(r"^\| `((?:kb |server )?[a-z]+)\b[^`]*` \|", read(readme), re.MULTILINE))
     assert set(commands(root)) <= listed
