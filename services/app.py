@@ -9,6 +9,7 @@ from typing import Any
 
 from services.chat.answers import ChatService
 from services.chat.ports import Found, Passage, Target
+from services.core.errors import AppError, from_row
 from services.core.machine import machine_id
 from services.core.settings import Settings
 from services.gpu import cards
@@ -21,9 +22,11 @@ from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
 from services.serving.service import ServerService
 from services.store import StateStore
+from services.store.jobs import JobRecord
 from services.store.preferences import Preferences
 from services.store.product import ProductSettings, choose, product_settings
 
+EMBEDDED_JOB, EMBEDDED_SUBJECT = "fetch_model", "embedded"
 CPU_PASSAGE_TOKENS = 700
 """What two cores read in about 15 seconds; a GPU reads thousands in one."""
 PASSAGE_TOKENS = 4000
@@ -55,6 +58,14 @@ class Services:
     def choose(self, **values: Any) -> ProductSettings:
         """Change product settings. Raises: InvalidValue."""
         return choose(self.preferences, **values)
+
+    def embedded_job(self) -> JobRecord | None:
+        """How far the fetching of the embedded chat model is; None before the worker has begun."""
+        return self.store.jobs.find(self.machine_id, EMBEDDED_JOB, EMBEDDED_SUBJECT)
+
+    def job_error(self, job: JobRecord) -> AppError:
+        """The error that a failed job has left."""
+        return from_row(job.error_code or "", job.error_params)
 
     def close(self) -> None:
         """End what is being answered here, and let go of all files."""

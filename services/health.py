@@ -38,7 +38,7 @@ class WebStatus:
 
     running: bool
     url: str | None
-    pid: int | None
+    process: Process | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,9 @@ def web_status(settings: Settings) -> WebStatus:
     path = settings.layout.run / "web.json"
     if path.exists():
         row = json.loads(path.read_text("utf-8"))
-        if Process(row["pid"], row["started_at"]).alive:
-            return WebStatus(True, row["url"], row["pid"])
+        process = Process(row["pid"], row["started_at"])
+        if process.alive:
+            return WebStatus(True, row["url"], process)
     return WebStatus(False, None, None)
 
 
@@ -205,7 +206,7 @@ def _embedder(services: Services) -> Finding:
 def _embedded_chat(services: Services) -> Finding:
     if not services.settings.embedded:
         return Finding("chat model", "note", N_("the embedded chat model is switched off"), {}, "")
-    job = services.store.jobs.find(services.machine_id, "fetch_model", "embedded")
+    job = services.embedded_job()
     state = job.state if job else "absent"
     if state == "done":
         return _ok("chat model", N_("the embedded chat model is on disk"))

@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.core.errors import InvalidSetting
+from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.units import GIB, MIB
 
@@ -29,20 +30,22 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
 
-    home: Path = Field(description="folder that holds all state")
-    host: str = Field("127.0.0.1", description="address that the pages listen on")
-    port: int = Field(8501, ge=1, le=65535, description="first port that is tried for the pages")
-    database_url: str = Field("", description="state database; empty: SQLite in the home folder")
-    embedded: bool = Field(True, description="run the embedded chat model")
-    embedded_model: str = Field("", description="GGUF file or URL to use instead of the packaged chat model")
-    embedded_context: int = Field(4096, ge=512, description="context length of the embedded model, tokens")
-    embedded_threads: int = Field(0, ge=0, description="threads of the embedded model; 0: all cores but one")
-    max_file_bytes: int = Field(200 * MIB, ge=1, description="largest file that a knowledge base takes")
-    max_pages: int = Field(20_000, ge=1, description="most pages that are read of one document")
-    max_characters: int = Field(20_000_000, ge=1, description="most characters that are read of one document")
-    read_timeout_s: int = Field(300, ge=1, description="longest time that reading one document may take")
-    read_memory_bytes: int = Field(4 * GIB, ge=256 * MIB, description="most memory that reading one document may take")
-    allow_remote_listen: bool = Field(False, description="allow a host other than loopback")
+    home: Path = Field(description=N_("folder that holds all state"))
+    host: str = Field("127.0.0.1", description=N_("address that the pages listen on"))
+    port: int = Field(8501, ge=1, le=65535, description=N_("first port that is tried for the pages"))
+    database_url: str = Field("", description=N_("state database; empty: SQLite in the home folder"))
+    embedded: bool = Field(True, description=N_("run the embedded chat model"))
+    embedded_model: str = Field("", description=N_("GGUF file or URL to use instead of the packaged chat model"))
+    embedded_context: int = Field(4096, ge=512, description=N_("context length of the embedded model, tokens"))
+    embedded_threads: int = Field(0, ge=0, description=N_("threads of the embedded model; 0: all cores but one"))
+    max_file_bytes: int = Field(200 * MIB, ge=1, description=N_("largest file that a knowledge base takes"))
+    max_pages: int = Field(20_000, ge=1, description=N_("most pages that are read of one document"))
+    max_characters: int = Field(20_000_000, ge=1, description=N_("most characters that are read of one document"))
+    read_timeout_s: int = Field(300, ge=1, description=N_("longest time that reading one document may take"))
+    read_memory_bytes: int = Field(
+        4 * GIB, ge=256 * MIB, description=N_("most memory that reading one document may take")
+    )
+    allow_remote_listen: bool = Field(False, description=N_("allow a host other than loopback"))
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -19,6 +19,7 @@ from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.embedders.fingerprint import check
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.originals import clean_name
+from services.knowledge.samples import sample_files
 from services.knowledge.stores import Stores
 from services.knowledge.types import (
     BaseCounts,
@@ -81,6 +82,14 @@ class KnowledgeService:
     def bases(self) -> list[BaseSummary]:
         """All bases with their counts, by name."""
         return [self.summary(base) for base in self._rows.all()]
+
+    def add_samples(self, name: str) -> BaseRecord:
+        """The base of this name, made if it is not there, with every sample document in it."""
+        base = self._rows.find(name) or self.create(name)
+        for path in sample_files():
+            with path.open("rb") as stream:
+                self.add(base, path.name, stream)
+        return base
 
     def summary(self, base: BaseRecord) -> BaseSummary:
         """One base with its counts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from services.app import EMBEDDED_JOB, EMBEDDED_SUBJECT
 from services.core.clock import now_ms
 from services.core.errors import AppError, Unexpected
 from services.core.log import incident
@@ -14,7 +15,6 @@ from services.store.jobs import FAILED, WISHED, WORKING, JobRecord, JobRows
 
 logger = logging.getLogger(__name__)
 
-KIND, SUBJECT = "fetch_model", "embedded"
 RETRY_AFTER_MS = 60_000
 
 
@@ -33,9 +33,9 @@ class Embedded:
         """Begin fetching when that is due; wish for the server when the model is there."""
         if self._thread and self._thread.is_alive():
             return
-        job = self._jobs.find(self._machine_id, KIND, SUBJECT)
+        job = self._jobs.find(self._machine_id, EMBEDDED_JOB, EMBEDDED_SUBJECT)
         if self._due(job):
-            job = self._jobs.begin(self._machine_id, KIND, SUBJECT, "bytes")
+            job = self._jobs.begin(self._machine_id, EMBEDDED_JOB, EMBEDDED_SUBJECT, "bytes")
             self._thread = threading.Thread(target=self._fetch, args=(job.id,), name="fetch-model", daemon=True)
             self._thread.start()
 

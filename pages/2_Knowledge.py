@@ -1,0 +1,47 @@
+"""Knowledge bases: create, fill, watch, delete."""
+
+import streamlit as st
+
+from services.core.i18n import N_
+from ui import bases, documents, errors, frame
+from ui.i18n import _
+from ui.widgets import empty_state, facts_line
+
+with frame.page(N_("Knowledge")) as services:
+    summaries = services.knowledge.bases()
+    if not summaries:
+        made = empty_state(
+            _("No knowledge base yet"),
+            _("A knowledge base holds the documents that you want to ask. Create one and drop your files in."),
+            _("Create a knowledge base"),
+            key="no-base",
+        )
+        if made:
+            bases.create_dialog(services)
+        with st.container(horizontal_alignment="center"):
+            st.button(
+                _("Try it with sample documents"),
+                icon=":material/auto_stories:",
+                on_click=errors.attempt,
+                args=(bases.add_samples, services),
+            )
+        st.stop()
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        summary = bases.choose(services, summaries)
+        if st.button(_("New"), icon=":material/add:", help=_("Create a knowledge base")):
+            bases.create_dialog(services)
+        if st.button(_("Delete"), icon=":material/delete:", help=_("Delete this knowledge base")):
+            bases.delete_dialog(services, summary)
+        st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params={"base": summary.base.id})
+    facts_line(*bases.facts(summary))
+    documents.upload(services, summary.base)
+    documents.refused_files()
+    if summary.counts.documents:
+        documents.document_list(services, summary.base)
+    else:
+        empty_state(
+            _("This knowledge base is empty"),
+            _("Drop files on the field above. Each one is read, cut into chunks and embedded; then you can ask."),
+            key="no-documents",
+        )

@@ -1,0 +1,27 @@
+"""Servers: the embedded one and every OpenAI-compatible address, each with its state and a test."""
+
+import streamlit as st
+
+from services.core.i18n import N_
+from ui import embedded, frame, servers
+from ui.i18n import _
+from ui.widgets import empty_state
+
+with frame.page(N_("Servers")) as services:
+    coming = embedded.underway(services)
+    if coming:
+        with st.container(border=True):
+            embedded.progress(services)
+    if services.servers.list() or coming:
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            wanted = st.button(_("Add a server"), icon=":material/add:", type="primary")
+        servers.server_list(services)
+    else:
+        wanted = empty_state(
+            _("No server yet"),
+            _("A server runs the model that answers. Add the address of any OpenAI-compatible one."),
+            _("Add a server"),
+            key="no-server",
+        )
+    if wanted:
+        servers.add_dialog(services)

@@ -1,0 +1,13 @@
+"""Settings: what can be chosen here, and what was set before the start."""
+
+import streamlit as st
+
+from services.core.i18n import N_
+from ui import frame, settings
+from ui.i18n import _
+
+with frame.page(N_("Settings")) as services:
+    st.subheader(_("Product settings"), anchor=False)
+    settings.product_form(services)
+    st.subheader(_("Process settings"), anchor=False)
+    settings.process_table(services)

@@ -1,0 +1,167 @@
+"""A conversation on the page: its turns, the one that grows, and what is asked next."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from services.app import Services
+from services.chat.citations import defuse
+from services.chat.ports import Passage
+from services.core.clock import now_ms
+from services.core.errors import from_row
+from services.core.units import milliseconds_text
+from services.store.conversations import TurnRecord
+from ui import citations, errors, i18n
+from ui.i18n import _, ngettext
+from ui.text import html_text, markdown_text
+from ui.widgets import facts_line, progress_row, safe_text
+
+POLL_S = 0.12
+READER, MODEL = ":material/person:", ":material/menu_book:"
+PLAIN = ""
+
+
+def passages_of(turn: TurnRecord) -> list[Passage]:
+    """The passages that the model was shown."""
+    return [Passage(**row) for row in turn.passages]
+
+
+def composer(
+    services: Services, base_id: str | None, server_id: str | None
+) -> tuple[str | None, str | None, str | None]:
+    """What to ask, of what, of whom: question, base id and server id; the question is None until one is sent."""
+    names = {PLAIN: _("No documents: plain chat")} | {
+        summary.base.id: summary.base.name for summary in services.knowledge.bases()
+    }
+    servers = {record.id: record for record in services.servers.list()}
+    with st.bottom:
+        with st.container(horizontal=True, key="lectern-composer"):
+            wanted = base_id if base_id in names else list(names)[-1] if base_id is None else PLAIN
+            base = st.selectbox(
+                _("Ask"), list(names), index=list(names).index(wanted or PLAIN), format_func=names.__getitem__
+            )
+            server = st.selectbox(
+                _("Server"),
+                list(servers),
+                index=list(servers).index(server_id) if server_id in servers else 0,
+                format_func=lambda id: f"{servers[id].name} · {i18n._(servers[id].state)}",
+                placeholder=_("no server yet"),
+                disabled=not servers,
+            )
+        placeholder = _("Ask “{base}” a question", base=names[base or PLAIN]) if base else _("Write a message")
+        question = st.chat_input(placeholder, key="chat.input")
+    return question, base or None, server
+
+
+def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
+    """A turn that has ended."""
+    _question(turn)
+    with st.chat_message("assistant", avatar=MODEL):
+        passages = passages_of(turn)
+        if turn.answer.strip():
+            citations.answer(defuse(turn.answer), turn.id, {p.number: _where(p) for p in passages})
+        _outcome(services, owner, turn)
+        facts_line(*_facts(turn, passages))
+
+
+def live_turn(services: Services, turn: TurnRecord) -> None:
+    """A turn that grows, until it has ended: then the page is drawn anew."""
+    _question(turn)
+    with st.chat_message("assistant", avatar=MODEL):
+        stop, status, body = st.empty(), st.empty(), st.empty()
+        stop.button(
+            _("Stop"),
+            icon=":material/stop_circle:",
+            key=f"stop-{turn.id}",
+            on_click=errors.attempt,
+            args=(services.chat.stop, turn.id),
+        )
+        while turn.live:
+            with status.container():
+                _status(turn)
+            if turn.answer:
+                with body.container():
+                    titles = {p.number: _where(p) for p in passages_of(turn)}
+                    citations.answer(defuse(turn.answer), turn.id, titles)
+            time.sleep(POLL_S)
+            turn = services.chat.turn(turn.id)
+    st.rerun()
+
+
+def suggestions(questions: list[str]) -> str | None:
+    """Questions to begin with; the one that was pressed."""
+    safe_text(_("Questions to begin with"), muted=True, small=True)
+    with st.container(horizontal=True, key="lectern-suggestions"):
+        for number, question in enumerate(questions):
+            if st.button(markdown_text(question), key=f"suggestion-{number}"):
+                return question
+    return None
+
+
+def waiting_for_samples(services: Services, base_id: str) -> bool:
+    """Show the files of a fresh base on their way; False when they have settled."""
+    rows = services.knowledge.documents(services.knowledge.base(base_id))
+    settled = sum(row.state.settled for row in rows)
+    if settled == len(rows):
+        return False
+    done = sum(row.chunks_done for row in rows)
+    total = sum(row.chunks or 0 for row in rows)
+    progress_row(_("Reading the documents"), settled, len(rows), _("files"))
+    if total:
+        progress_row(_("Embedding"), done, total, _("chunks"))
+    return True
+
+
+def _question(turn: TurnRecord) -> None:
+    with st.chat_message("user", avatar=READER):
+        safe_text(turn.question)
+
+
+def _status(turn: TurnRecord) -> None:
+    if turn.state == "retrieving":
+        safe_text(_("Searching the documents…"), muted=True)
+    elif turn.state == "reading" and turn.progress_total:
+        progress_row(_("The model reads the passages"), turn.progress_done, turn.progress_total, _("tokens"))
+    elif turn.state in ("waiting", "reading"):
+        waited = milliseconds_text((now_ms() - turn.created_at_ms) // 1000 * 1000)
+        safe_text(_("Waiting for {server} ({time})", server=turn.server_name, time=waited), muted=True)
+
+
+def _outcome(services: Services, owner: str, turn: TurnRecord) -> None:
+    if turn.state == "failed" and turn.error_code:
+        rendered = from_row(turn.error_code, turn.error_params).render(i18n.language())
+        st.html(
+            f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
+            f"<span>{html_text(rendered.remedy)}</span></div>"
+        )
+    elif turn.state == "interrupted":
+        safe_text(_("Interrupted: the process that was answering ended. What was said is kept."), muted=True)
+    elif turn.state == "stopped":
+        safe_text(_("Stopped. What was said is kept."), muted=True, small=True)
+    if turn.state in ("failed", "interrupted", "stopped"):
+        st.button(
+            _("Ask again"),
+            icon=":material/refresh:",
+            key=f"again-{turn.id}",
+            on_click=errors.attempt,
+            args=(services.chat.again, owner, turn.id),
+        )
+
+
+def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
+    facts = [turn.base_name or "", turn.server_name]
+    if passages:
+        facts.append(ngettext("{n} passage", "{n} passages", len(passages)))
+    first, generate = turn.timings_ms.get("first_token"), turn.timings_ms.get("generate")
+    if turn.answer and first:
+        facts.append(_("first word after {time}", time=milliseconds_text(first)))
+    if turn.completion_tokens and generate:
+        facts.append(_("{rate} tokens/s", rate=f"{turn.completion_tokens / generate * 1000:.1f}"))
+    return facts
+
+
+def _where(passage: Passage) -> str:
+    page = "" if passage.page is None else ", " + _("page {page}", page=passage.page)
+    return f"{passage.document}{page}"

@@ -1,0 +1,145 @@
+"""The documents of a knowledge base: dropping files in, and seeing what becomes of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from services.app import Services
+from services.core.errors import AppError, from_row
+from services.core.units import bytes_text
+from services.knowledge.notices import render as render_notice
+from services.knowledge.types import DocumentRow, DocumentState
+from services.store.bases import BaseRecord
+from ui import errors, i18n
+from ui.i18n import _, ngettext
+from ui.text import html_text, markdown_text
+from ui.widgets import progress_row, row, safe_text
+
+PAGE_SIZE = 20
+POLL_S = 1.0
+FORMATS = ["pdf", "docx", "md", "txt", "html", "htm", "csv"]
+ORDER = {DocumentState.FAILED: 1, DocumentState.READY: 3, DocumentState.CANCELLED: 2}
+
+
+def upload(services: Services, base: BaseRecord) -> None:
+    """A place to drop files in; each goes in as soon as it has arrived, and the place is empty again."""
+    turn = st.session_state.setdefault("knowledge.upload", 0)
+    files: Any = st.file_uploader(
+        _("Add files"),
+        accept_multiple_files=True,
+        key=f"knowledge.upload.{turn}",
+        help=_("PDF, Word (.docx), Markdown, text, HTML and CSV, in English and Chinese."),
+    )
+    if not files:
+        return
+    refused: list[AppError] = []
+    for file in files:
+        try:
+            services.knowledge.add(base, file.name, file)
+        except AppError as error:
+            refused.append(error)
+    st.session_state["knowledge.refused"] = refused
+    st.session_state["knowledge.upload"] = turn + 1
+    st.rerun()
+
+
+def refused_files() -> None:
+    """Say which of the last files were not taken, and why."""
+    for error in st.session_state.pop("knowledge.refused", []):
+        errors.show(error)
+
+
+def document_list(services: Services, base: BaseRecord) -> None:
+    """Every document with its state; it refreshes by itself while something is under way."""
+    pending = any(not document.state.settled for document in services.knowledge.documents(base))
+    st.fragment(run_every=POLL_S if pending else None)(_list)(services, base, pending)
+
+
+def _list(services: Services, base: BaseRecord, was_pending: bool) -> None:
+    with errors.shown():
+        documents = services.knowledge.documents(base)
+        pending = [document for document in documents if not document.state.settled]
+        if was_pending and not pending:
+            st.rerun()
+        _overall(documents, pending)
+        shown = _chosen(documents)
+        pages = max(1, -(-len(shown) // PAGE_SIZE))
+        page = st.pagination(pages, key="knowledge.page") if pages > 1 else 1
+        for document in shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
+            _document(services, base, document)
+
+
+def _overall(documents: list[DocumentRow], pending: list[DocumentRow]) -> None:
+    if pending:
+        settled = len(documents) - len(pending)
+        progress_row(_("Working on your files"), settled, len(documents), _("files"))
+
+
+def _chosen(documents: list[DocumentRow]) -> list[DocumentRow]:
+    """Unfinished ones first, then failed ones, then by name; those whose name contains what was typed."""
+    ordered = sorted(documents, key=lambda document: (ORDER.get(document.state, 0), document.name.casefold()))
+    if len(documents) <= PAGE_SIZE:
+        return ordered
+    wanted = st.text_input(
+        _("Find a document"), key="knowledge.filter", placeholder=_("part of its name"), label_visibility="collapsed"
+    )
+    return [document for document in ordered if wanted.casefold() in document.name.casefold()]
+
+
+def _document(services: Services, base: BaseRecord, document: DocumentRow) -> None:
+    with row(document.name, _facts(document), document.state.value):
+        if document.state in (DocumentState.FAILED, DocumentState.CANCELLED):
+            st.button(
+                _("Try again"),
+                key=f"retry-{document.document_id}",
+                on_click=errors.attempt,
+                args=(services.knowledge.retry, base, document.document_id),
+            )
+        if st.button(
+            "",
+            icon=":material/delete:",
+            key=f"remove-{document.document_id}",
+            help=_("Remove {name}", name=markdown_text(document.name)),
+            type="tertiary",
+        ):
+            _confirm_removal(services, base, document)
+    if document.state is DocumentState.EMBEDDING:
+        progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"))
+    if document.error:
+        rendered = from_row(document.error.code, document.error.params).render(i18n.language())
+        st.html(
+            f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
+            f"<span>{html_text(rendered.remedy)}</span></div>"
+        )
+    for notice in document.notices:
+        safe_text(render_notice(notice, i18n.language()), muted=True, small=True)
+
+
+def _facts(document: DocumentRow) -> list[str]:
+    facts = [bytes_text(document.size_bytes)]
+    if document.pages is not None:
+        facts.append(ngettext("{n} page", "{n} pages", document.pages))
+    if document.chunks:
+        facts.append(ngettext("{n} chunk", "{n} chunks", document.chunks))
+    others = [name for name in document.names if name != document.name]
+    if others:
+        facts.append(_("also as {names}", names=", ".join(others)))
+    if document.answering_revision is not None and document.answering_revision != document.revision:
+        facts.append(_("an older version answers meanwhile"))
+    return facts
+
+
+def _confirm_removal(services: Services, base: BaseRecord, document: DocumentRow) -> None:
+    @st.dialog(_("Remove this document?"))
+    def ask() -> None:
+        with errors.shown():
+            safe_text(document.name)
+            chunks = ngettext("{n} chunk", "{n} chunks", document.chunks or 0)
+            safe_text(_("It goes with its {chunks}; the file on your computer stays.", chunks=chunks), muted=True)
+            if st.button(_("Remove"), type="primary"):
+                services.knowledge.remove(base, document.document_id)
+                st.rerun()
+
+    ask()

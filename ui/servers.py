@@ -1,0 +1,143 @@
+"""Model servers on the page: their state, their models, a test, and adding one by its address."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from services.app import Services
+from services.core.errors import AppError, from_row
+from services.core.units import milliseconds_text
+from services.store.servers import ServerRecord
+from ui import errors, i18n
+from ui.i18n import _
+from ui.text import html_text
+from ui.widgets import facts_line, row, safe_text
+
+POLL_S = 2.0
+TESTED = "servers.tested"
+
+
+def server_list(services: Services) -> None:
+    """Every server as a row; states refresh by themselves."""
+    st.fragment(run_every=POLL_S)(_states)(services, [record.id for record in services.servers.list()])
+
+
+def _states(services: Services, ids: list[str]) -> None:
+    with errors.shown():
+        records = services.servers.list()
+        if [record.id for record in records] != ids:
+            st.rerun()
+        for record in records:
+            _server(services, record)
+
+
+def _server(services: Services, record: ServerRecord) -> None:
+    with row(record.name, [record.engine, record.model, record.url], record.state):
+        if st.button(
+            _("Test"), key=f"test-{record.id}", icon=":material/play_arrow:", disabled=record.state != "ready"
+        ):
+            _test(services, record)
+        if st.button(_("Models"), key=f"models-{record.id}", icon=":material/list:", disabled=record.state != "ready"):
+            _models(services, record)
+        if record.managed:
+            _wishes(services, record)
+            if st.button(_("Log"), key=f"log-{record.id}", icon=":material/article:"):
+                _log(services, record)
+        elif st.button("", key=f"remove-{record.id}", icon=":material/delete:", type="tertiary", help=_("Remove")):
+            _confirm(services, record)
+    if record.error_code and record.state in ("failed", "unreachable", "starting"):
+        rendered = from_row(record.error_code, record.error_params).render(i18n.language())
+        st.html(
+            f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
+            f"<span>{html_text(rendered.remedy)}</span></div>"
+        )
+    _shown_test(record)
+
+
+def _wishes(services: Services, record: ServerRecord) -> None:
+    if record.wish == "running":
+        label, icon, action = _("Stop"), ":material/stop_circle:", services.servers.stop
+    else:
+        label, icon, action = _("Start"), ":material/play_circle:", services.servers.start
+    st.button(label, key=f"wish-{record.id}", icon=icon, on_click=errors.attempt, args=(action, record.id))
+
+
+def _test(services: Services, record: ServerRecord) -> None:
+    with st.spinner(_("Asking {name} to say one sentence…", name=record.name)):
+        try:
+            st.session_state[TESTED] = (record.id, services.servers.smoke_test(record.id))
+        except AppError as error:
+            st.session_state[TESTED] = (record.id, error)
+
+
+def _shown_test(record: ServerRecord) -> None:
+    tested, outcome = st.session_state.get(TESTED, ("", None))
+    if tested != record.id:
+        return
+    if isinstance(outcome, AppError):
+        errors.show(outcome)
+        return
+    with st.container(border=True):
+        safe_text(outcome.answer)
+        rate = outcome.tokens_per_second
+        facts_line(
+            outcome.model,
+            _("answered in {time}", time=milliseconds_text(outcome.latency_ms)),
+            _("first word after {time}", time=milliseconds_text(outcome.first_token_ms)),
+            _("{rate} tokens/s", rate=f"{rate:.1f}") if rate else None,
+        )
+
+
+def _models(services: Services, record: ServerRecord) -> None:
+    @st.dialog(_("Models of this server"))
+    def show() -> None:
+        with errors.shown():
+            for model in services.servers.models(record.id):
+                st.code(model, language=None)
+
+    show()
+
+
+def _log(services: Services, record: ServerRecord) -> None:
+    @st.dialog(_("Log"), width="large")
+    def show() -> None:
+        with errors.shown():
+            safe_text(record.name, muted=True)
+            lines = services.servers.logs(record.id, 200)
+            st.code("\n".join(lines) or _("The log is empty."), language=None, wrap_lines=True, height=500)
+
+    show()
+
+
+def _confirm(services: Services, record: ServerRecord) -> None:
+    @st.dialog(_("Remove this server?"))
+    def ask() -> None:
+        with errors.shown():
+            safe_text(record.name)
+            safe_text(_("Only its address is forgotten; the server itself goes on."), muted=True)
+            if st.button(_("Remove"), type="primary"):
+                services.servers.remove(record.id)
+                st.rerun()
+
+    ask()
+
+
+def add_dialog(services: Services) -> None:
+    """Ask for a name and an address, and add the server."""
+
+    @st.dialog(_("Add a server"))
+    def ask() -> None:
+        with errors.shown(), st.form("add-server", border=False):
+            name = st.text_input(_("Name"), max_chars=80, placeholder=_("for example: GPU box"))
+            url = st.text_input(
+                _("Address"),
+                placeholder="http://127.0.0.1:8000/v1",
+                help=_("Of any OpenAI-compatible server: vLLM, Ollama, llama.cpp, LM Studio, a cloud service."),
+            )
+            model = st.text_input(_("Model"), help=_("Empty: the first one that the server lists."))
+            key = st.text_input(_("API key"), type="password", help=_("Only if the server wants one."))
+            if st.form_submit_button(_("Add"), type="primary"):
+                services.servers.add_remote(name, url, api_key=key, model=model)
+                st.rerun()
+
+    ask()

@@ -1,0 +1,84 @@
+"""Settings on the page: the product's, which can be changed, and the process's, with where each came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from services.app import Services
+from services.core.i18n import N_
+from services.store.product import ProductSettings
+from ui import errors
+from ui.i18n import _
+from ui.widgets import safe_text
+
+LABELS = {
+    "top_k": N_("Passages to search for"),
+    "passage_tokens": N_("Passage tokens"),
+    "answer_tokens": N_("Answer tokens"),
+    "temperature": N_("Temperature"),
+    "chunk_size": N_("Chunk size"),
+    "chunk_overlap": N_("Chunk overlap"),
+}
+ORIGINS = {
+    "argument": N_("argument"),
+    "environment": N_("environment"),
+    "file": N_("file settings.toml"),
+    "default": N_("default"),
+}
+BOUNDS: dict[str, tuple[float, float, float]] = {
+    "top_k": (1, 100, 1),
+    "passage_tokens": (0, 100_000, 100),
+    "answer_tokens": (16, 8192, 16),
+    "temperature": (0.0, 2.0, 0.1),
+    "chunk_size": (50, 20_000, 50),
+    "chunk_overlap": (0, 10_000, 10),
+}
+
+
+def product_form(services: Services) -> None:
+    """Everything that can be changed while Lectern runs."""
+    now = services.product
+    with errors.shown(), st.form("product-settings"):
+        chosen: dict[str, Any] = {}
+        columns = st.columns(2, gap="large")
+        for number, (name, field) in enumerate(ProductSettings.model_fields.items()):
+            low, high, step = BOUNDS[name]
+            kind = type(getattr(now, name))
+            with columns[number % 2]:
+                chosen[name] = st.number_input(
+                    _(LABELS[name]),
+                    kind(low),
+                    kind(high),
+                    getattr(now, name),
+                    step=kind(step),
+                    help=_(str(field.description)),
+                )
+        with st.container(horizontal=True):
+            saved = st.form_submit_button(_("Save"), type="primary")
+            reset = st.form_submit_button(_("Back to the defaults"))
+        if saved:
+            services.choose(**chosen)
+            st.toast(_("Saved."), icon=":material/check:")
+        if reset:
+            services.choose(**dict.fromkeys(ProductSettings.model_fields))
+            st.rerun()
+
+
+def process_table(services: Services) -> None:
+    """What was decided before the start, and where."""
+    settings = services.settings
+    rows = [
+        {
+            _("Setting"): name,
+            _("Value"): str(getattr(settings, name)),
+            _("Set by"): _(ORIGINS[settings.origins.get(name, "default")]),
+            _("Meaning"): _(field.description or ""),
+        }
+        for name, field in type(settings).model_fields.items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
+    path = settings.home / "settings.toml"
+    safe_text(_("Change them in {path} or as LECTERN_… in the environment, then start again.", path=path), muted=True)

@@ -1,0 +1,133 @@
+"""The passages behind an answer: a list, and the opened one in its surroundings."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from services.app import Services
+from services.chat.ports import Passage
+from services.core.errors import NotFoundError
+from services.knowledge.types import Surroundings
+from services.store.conversations import TurnRecord
+from ui import errors
+from ui.citations import passage_panel
+from ui.conversation import passages_of
+from ui.i18n import _
+from ui.text import html_text, markdown_text
+from ui.widgets import safe_text
+
+OPENED = "chat.opened"
+EXCERPT = 160
+
+
+def open_passage(turn_id: str, number: int) -> None:
+    """Open a passage beside the answer."""
+    st.session_state[OPENED] = (turn_id, number)
+
+
+def close_passage() -> None:
+    """Go back to the list."""
+    st.session_state.pop(OPENED, None)
+
+
+def opened(turns: list[TurnRecord]) -> tuple[TurnRecord, Passage] | None:
+    """The opened passage, if it still belongs to this conversation."""
+    turn_id, number = st.session_state.get(OPENED, ("", 0))
+    for turn in turns:
+        if turn.id == turn_id:
+            return next(((turn, passage) for passage in passages_of(turn) if passage.number == number), None)
+    return None
+
+
+def source_list(turn: TurnRecord) -> None:
+    """The passages of a turn, each with a way to open it."""
+    passages = passages_of(turn)
+    if not passages:
+        return
+    st.subheader(_("Sources"), anchor=False)
+    for passage in passages:
+        with st.container(border=True):
+            excerpt = " ".join(passage.text.split())
+            more = "…" if len(excerpt) > EXCERPT else ""
+            st.html(
+                f'<div class="lectern-passage"><div class="name">{html_text(f"[{passage.number}] {passage.document}")}'
+                f'</div><div class="lectern-facts">{html_text(_place(passage))}</div>'
+                f'<div class="text">{html_text(excerpt[:EXCERPT] + more)}</div></div>'
+            )
+            st.button(
+                _("Show in the document"),
+                key=f"open-{turn.id}-{passage.number}",
+                type="tertiary",
+                icon=":material/open_in_full:",
+                on_click=open_passage,
+                args=(turn.id, passage.number),
+            )
+
+
+def opened_passage(services: Services, turn: TurnRecord, passage: Passage) -> None:
+    """One passage, marked in the text around it, with the ways on: previous, next, the original, back."""
+    with errors.shown():
+        last = len(turn.passages)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "",
+                icon=":material/chevron_left:",
+                key="passage-before",
+                help=_("Previous passage"),
+                disabled=passage.number <= 1,
+                on_click=open_passage,
+                args=(turn.id, passage.number - 1),
+            )
+            safe_text(_("Passage {number} of {last}", number=passage.number, last=last), muted=True)
+            st.button(
+                "",
+                icon=":material/chevron_right:",
+                key="passage-after",
+                help=_("Next passage"),
+                disabled=passage.number >= last,
+                on_click=open_passage,
+                args=(turn.id, passage.number + 1),
+            )
+            st.button(_("Close"), icon=":material/close:", key="passage-close", on_click=close_passage)
+        around = _surroundings(services, turn, passage)
+        if around is None:
+            safe_text(_("The document was changed or removed since; this is the passage as it was."), muted=True)
+            around = Surroundings(passage.document, passage.page, passage.heading, "", passage.text, "")
+        else:
+            _original(services, turn, passage)
+        passage_panel(
+            around.document,
+            around.page,
+            passage.heading or around.heading,
+            around.before,
+            around.text,
+            around.after,
+            number=passage.number,
+        )
+
+
+def _surroundings(services: Services, turn: TurnRecord, passage: Passage) -> Surroundings | None:
+    try:
+        base = services.knowledge.base(str(turn.base_id))
+        return services.knowledge.surroundings(base, passage.document_id, passage.revision, passage.start, passage.end)
+    except NotFoundError:
+        return None
+
+
+def _original(services: Services, turn: TurnRecord, passage: Passage) -> None:
+    path = services.knowledge.original(services.knowledge.base(str(turn.base_id)), passage.document_id)
+    st.download_button(
+        markdown_text(passage.document),
+        data=path.read_bytes,
+        file_name=passage.document.rpartition("/")[2],
+        mime="application/octet-stream",
+        icon=":material/download:",
+        type="tertiary",
+        help=_("Download the original"),
+        on_click="ignore",
+    )
+
+
+def _place(passage: Passage) -> str:
+    page = _("page {page}", page=passage.page) if passage.page is not None else ""
+    return " · ".join(part for part in (page, passage.heading) if part)
