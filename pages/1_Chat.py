@@ -10,8 +10,6 @@ from ui.i18n import _
 from ui.owner import owner_id
 from ui.widgets import empty_state, safe_text
 
-PENDING = "chat.pending"
-
 with frame.page(N_("Chat")) as services:
     owner = owner_id()
     pressed = citations.clicked()
@@ -43,9 +41,7 @@ with frame.page(N_("Chat")) as services:
                         key="no-base",
                     )
                     if tried:
-                        st.session_state[PENDING] = bases.sample_questions()[0]
-                        st.query_params["base"] = bases.add_samples(services).id
-                        st.rerun()
+                        bases.try_samples(services)
                 elif base_id and bases.is_sample(services, base_id):
                     question = question or conversation.suggestions(bases.sample_questions())
                 else:
@@ -56,13 +52,13 @@ with frame.page(N_("Chat")) as services:
                 if turn.live:
                     conversation.live_turn(services, turn)
                 conversation.past_turn(services, owner, turn)
-            if question is None and PENDING in st.session_state and base_id:
+            if question is None and bases.PENDING_QUESTION in st.session_state and base_id:
                 with st.container(border=True):
-                    safe_text(_("Next question: {question}", question=st.session_state[PENDING]))
+                    safe_text(_("Next question: {question}", question=st.session_state[bases.PENDING_QUESTION]))
                     if conversation.waiting_for_samples(services, base_id) or not services.servers.default():
                         time.sleep(1)
                         st.rerun()
-                question = st.session_state.pop(PENDING)
+                question = st.session_state.pop(bases.PENDING_QUESTION)
             if question:
                 with errors.shown():
                     asked = services.chat.ask(

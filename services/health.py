@@ -171,8 +171,13 @@ def _driver() -> Finding:
     )
 
 
+def disk_free_bytes(settings: Settings) -> int:
+    """What is left on the disk that holds all state."""
+    return shutil.disk_usage(settings.home).free
+
+
 def _disk(settings: Settings) -> Finding:
-    free = shutil.disk_usage(settings.home).free
+    free = disk_free_bytes(settings)
     params = {"free": bytes_text(free), "path": str(settings.home)}
     if free > 5 * GIB:
         return _ok("disk", N_("{free} free at {path}"), **params)

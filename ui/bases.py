@@ -14,6 +14,7 @@ from ui.i18n import _, language, ngettext
 from ui.widgets import safe_text
 
 CHOSEN = "knowledge.base"
+PENDING_QUESTION = "chat.pending"
 SAMPLES = N_("Sample documents")
 
 
@@ -49,6 +50,13 @@ def add_samples(services: Services) -> BaseRecord:
     base = services.knowledge.add_samples(_(SAMPLES))
     st.session_state[CHOSEN] = base.id
     return base
+
+
+def try_samples(services: Services) -> None:
+    """One click: build the base of samples, go to the chat, and ask it the first question as soon as it can answer."""
+    base = add_samples(services)
+    st.session_state[PENDING_QUESTION] = sample_questions()[0]
+    st.switch_page("pages/1_Chat.py", query_params={"base": base.id})
 
 
 def is_sample(services: Services, base_id: str) -> bool:
