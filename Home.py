@@ -1,0 +1,7 @@
+"""Home: what is running, what needs attention, first steps."""
+
+from services.core.i18n import N_
+from ui import frame
+
+with frame.page(N_("Home")) as services:
+    pass

@@ -1,0 +1,150 @@
+"""Small pieces that pages are made of. Each takes plain text and shows it as text, whatever stands in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import streamlit as st
+
+from services.core.i18n import N_
+from services.core.units import UNKNOWN, milliseconds_text
+from ui.i18n import _
+from ui.text import html_text
+
+READY, WORKING, FAILED, STOPPED = "ready", "working", "failed", "stopped"
+ICONS = {READY: "check_circle", WORKING: "pending", FAILED: "error", STOPPED: "stop_circle"}
+
+STATES: dict[str, tuple[str, str]] = {
+    "ready": (READY, N_("ready")),
+    "running": (READY, N_("running")),
+    "queued": (WORKING, N_("queued")),
+    "reading": (WORKING, N_("reading")),
+    "splitting": (WORKING, N_("splitting")),
+    "embedding": (WORKING, N_("embedding")),
+    "starting": (WORKING, N_("starting")),
+    "stopping": (WORKING, N_("stopping")),
+    "downloading": (WORKING, N_("downloading")),
+    "deleting": (WORKING, N_("deleting")),
+    "failed": (FAILED, N_("failed")),
+    "unreachable": (FAILED, N_("not reachable")),
+    "interrupted": (FAILED, N_("interrupted")),
+    "stopped": (STOPPED, N_("stopped")),
+    "cancelled": (STOPPED, N_("cancelled")),
+}
+"""What each state looks like and is called; the words are the same on every page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure with its name; `value` None reads "n/a". A state makes a badge of the value."""
+
+    label: str
+    value: str | int | None
+    note: str = ""
+    state: str = ""
+
+
+def safe_text(text: object, *, muted: bool = False, small: bool = False) -> None:
+    """Show text as it stands, keeping its line breaks: document text, model output, names."""
+    classes = "lectern-text" + (" lectern-muted" if muted else "") + (" lectern-small" if small else "")
+    st.html(f'<div class="{classes}">{html_text(text)}</div>')
+
+
+def mono(text: object) -> None:
+    """Show a model id, a path or a command in the code font."""
+    st.html(f'<span class="lectern-mono">{html_text(text)}</span>')
+
+
+def state_html(state: str) -> str:
+    """A state as icon, word and colour, for HTML; an unknown state is shown grey under its own name."""
+    look, word = STATES.get(state, (STOPPED, state))
+    icon = f'<span class="lectern-icon" aria-hidden="true">{ICONS[look]}</span>'
+    return f'<span class="lectern-badge {look}">{icon}{html_text(_(word))}</span>'
+
+
+def state_badge(state: str) -> None:
+    """Show a state: ready green, working amber, failed red, stopped grey, each with its icon and word."""
+    st.html(state_html(state))
+
+
+def cards(figures: Iterable[Card]) -> None:
+    """Show figures as cards in a grid that fills the width."""
+    st.html(f'<div class="lectern-cards">{"".join(map(_card_html, figures))}</div>')
+
+
+def facts_line(*facts: object) -> None:
+    """Show one grey line of facts; None and empty ones are left out."""
+    st.html(_facts_html(facts))
+
+
+@contextmanager
+def row(name: str, facts: Sequence[object] = (), state: str = "") -> Iterator[None]:
+    """A bordered row for a thing with actions: name, facts, state; what is drawn inside stands at its right end."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.html(
+            f'<div class="lectern-row"><span class="name">{html_text(name)}</span>{_facts_html(facts)}</div>',
+            width="stretch",
+        )
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right", width="content"):
+            if state:
+                st.html(state_html(state), width="content")
+            yield
+
+
+def empty_state(title: str, text: str, button: str = "", *, key: str) -> bool:
+    """Teach the next step where there is nothing yet; True when its one button was pressed."""
+    with st.container(border=True, key=f"lectern-empty-{key}", horizontal_alignment="center"):
+        st.html(
+            f'<div class="lectern-empty"><div class="title">{html_text(title)}</div>'
+            f'<div class="text">{html_text(text)}</div></div>'
+        )
+        return bool(button) and st.button(button, type="primary", key=f"{key}-button")
+
+
+def progress_row(
+    label: str,
+    done: int | None,
+    total: int | None,
+    unit: str,
+    rate: float | None = None,
+    remaining_ms: float | None = None,
+) -> None:
+    """Show long work: a bar, a count, a rate per second and the time that remains.
+
+    Args:
+        unit: what is counted, in the reader's language ("files", "chunks", "MiB").
+        rate: counted units per second.
+    """
+    figures = [f"{_number(done)} / {_number(total)} {unit}"]
+    if rate is not None:
+        figures.append(_("{rate} {unit}/s", rate=f"{rate:.1f}", unit=unit))
+    if remaining_ms is not None:
+        figures.append(_("{time} left", time=milliseconds_text(remaining_ms)))
+    value = f' value="{min(done, total)}" max="{total}"' if done is not None and total else ""
+    st.html(
+        f'<div class="lectern-progress"><div class="line"><span>{html_text(label)}</span>'
+        f'<span class="lectern-muted">{html_text(" · ".join(figures))}</span></div>'
+        f'<progress aria-label="{html_text(label)}"{value}></progress></div>'
+    )
+
+
+def _number(count: int | None) -> str:
+    return UNKNOWN if count is None else f"{count:,}"
+
+
+def _facts_html(facts: Sequence[object]) -> str:
+    present = " · ".join(html_text(fact) for fact in facts if fact not in (None, ""))
+    return f'<div class="lectern-facts">{present}</div>' if present else ""
+
+
+def _card_html(card: Card) -> str:
+    text = card.value if isinstance(card.value, str) else _number(card.value)
+    value = state_html(card.state) if card.state else html_text(text)
+    word = " word" if card.state or not text[:1].isdigit() else ""
+    note = f'<span class="lectern-facts">{html_text(card.note)}</span>' if card.note else ""
+    return (
+        f'<div class="lectern-card"><span class="label">{html_text(card.label)}</span>'
+        f'<span class="value{word}">{value}</span>{note}</div>'
+    )
