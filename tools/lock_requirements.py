@@ -1,7 +1,8 @@
 """Turn requirements/*.in into pinned files: every package, also the indirect ones, with its exact version.
 
 It asks pip what it would install, so that what is written is what pip can resolve. Later files take the versions of the
-earlier ones. A local build label such as `+cpu` is left out: which build of a version comes is the index's choice.
+earlier ones. A local build label such as `+cpu` is left out: which build of a version comes is the index's choice. What
+a newer Python resolves may refuse an older one, so only the oldest one that Lectern supports may resolve.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ROOT / "requirements"
+OLDEST_PYTHON = (3, 11, 2)
+"""That of Debian 12."""
 CORE = ROOT / "requirements-core.txt"
 FULL = ROOT / "requirements.txt"
 LOCKS: tuple[tuple[str, Path, tuple[Path, ...]], ...] = (
@@ -46,6 +49,9 @@ def pin(name: str, version: str) -> str:
 
 def main(wanted: list[str]) -> None:
     """Write the pinned files whose input was named, or all of them."""
+    if sys.version_info[:3] > OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        sys.exit(f"Pin with Python {oldest}, as Debian 12 has it: make clean install PYTHON=/usr/bin/python3.11")
     for name, target, constraints in LOCKS:
         if wanted and name not in wanted:
             continue
