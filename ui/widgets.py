@@ -19,6 +19,8 @@ ICONS = {READY: "check_circle", WORKING: "pending", FAILED: "error", STOPPED: "s
 STATES: dict[str, tuple[str, str]] = {
     "ready": (READY, N_("ready")),
     "running": (READY, N_("running")),
+    "indexing": (WORKING, N_("indexing")),
+    "empty": (STOPPED, N_("empty")),
     "queued": (WORKING, N_("queued")),
     "reading": (WORKING, N_("reading")),
     "splitting": (WORKING, N_("splitting")),
