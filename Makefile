@@ -39,7 +39,7 @@ check: install ## everything that needs no run: style, types, layering, translat
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(PYTEST) -q tests/unit/test_translations.py
 
 bench: install ## measure against the baselines of bench/

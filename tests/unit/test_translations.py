@@ -32,11 +32,12 @@ SHOWN = {
         "download_button",
     ),
     *("error", "expander", "feedback", "file_uploader", "form_submit_button", "header", "info", "link_button"),
-    *("markdown", "menu_button", "metric", "multiselect", "number_input", "page_link", "pills", "popover", "progress"),
+    *("markdown", "menu_button", "metric", "multiselect", "number_input", "pills", "popover", "progress"),
     *("radio", "segmented_control", "select_slider", "selectbox", "slider", "spinner", "status", "subheader"),
     *("success", "tabs", "text", "text_area", "text_input", "title", "toast", "toggle", "warning", "write"),
 }
 """Streamlit's calls whose first argument is read by people."""
+SHOWN_BY_KEYWORD = {"page_link"}
 SHOWN_WORDS = {"body", "help", "label", "placeholder", "text"}
 NOT_WORDS = re.compile(r":material/\w+:|<[^>]*>|&\w+;|\{[^}]*\}|https?://\S+|`[^`]*`|Lectern")
 
@@ -129,11 +130,12 @@ def literals(node: ast.expr) -> Iterator[str]:
 
 def shown_arguments(call: ast.Call) -> Iterator[ast.expr]:
     """The arguments of a Streamlit call that people read."""
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in SHOWN:
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in SHOWN | SHOWN_BY_KEYWORD:
         return
     if dotted(call.func.value).lower().lstrip("_") in {"logger", "log", "logging"}:
         return
-    yield from call.args[:1]
+    if call.func.attr in SHOWN:
+        yield from call.args[:1]
     yield from (word.value for word in call.keywords if word.arg in SHOWN_WORDS)
 
 
@@ -159,7 +161,8 @@ def test_the_scan_finds_an_untranslated_word(tmp_path: Path) -> None:
         'st.text_input(_("Name"), help="How to call it")\n'
         'st.caption(":material/info: 12")\n'
         'logger.info("started")\n'
-        'st.tabs([_("One"), "Two"])\n',
+        'st.tabs([_("One"), "Two"])\n'
+        'st.page_link("pages/1_Chat.py", label="Go")\n',
         "utf-8",
     )
-    assert [text for _, text in untranslated(page)] == ["Save", " files", "How to call it", "Two"]
+    assert [text for _, text in untranslated(page)] == ["Save", " files", "How to call it", "Two", "Go"]
