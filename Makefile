@@ -55,6 +55,6 @@ translations: install ## bring the catalogue up to date with the messages in the
 	$(BIN)/pybabel -q update --init-missing --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 		-D lectern -l zh_CN -i $(POT) -o $(PO)
 
-clean: ## remove .venv, caches and build outputs; never your documents or models
+clean: ## remove .venv, caches and build/; never what lies in LECTERN_HOME
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,8 +13,11 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
+from pydantic import BaseModel
 
 from services.core.i18n import DEFAULT_LANGUAGE, DOMAIN, LANGUAGES, LOCALE_DIR
+from services.core.settings import Settings
+from services.store.product import ProductSettings
 from tests.unit.sources import at, dotted, modules, nodes, relative
 
 KEYWORDS = {"_": None, "N_": None, "translate": None, "ngettext": (1, 2), "translate_plural": (1, 2)}
@@ -97,6 +100,12 @@ def test_the_catalogue_holds_nothing_that_the_code_does_not_say(language: str) -
     stale = [entry.id for entry in catalogue(language) if entry.id and forms(entry.id)[0] not in said]
     assert stale == []
     assert list(catalogue(language).obsolete) == []
+
+
+@pytest.mark.parametrize("settings", [Settings, ProductSettings])
+def test_what_the_settings_page_says_of_a_setting_can_be_translated(settings: type[BaseModel]) -> None:
+    said = {name: field.description for name, field in settings.model_fields.items()}
+    assert {name: text for name, text in said.items() if text not in messages()} == {}
 
 
 def test_a_message_is_marked_as_a_whole() -> None:
