@@ -29,7 +29,7 @@ from services.core.clock import Stopwatch, ticks_ms
 from services.core.errors import AppError, ConversationNotFound, EmptyAnswer, EmptyQuestion, Unexpected
 from services.core.log import incident
 from services.core.machine import Process, this_process
-from services.llm.protocol import ChatModel, Event, Message, PromptProgress, Sampling, TextDelta
+from services.llm.protocol import ChatModel, Event, EventStream, Message, PromptProgress, Sampling, TextDelta
 from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows
 from services.store.product import ProductSettings
 
@@ -326,30 +326,30 @@ def grown(turn: TurnRecord, event: Event) -> TurnRecord:
     return replace(turn, prompt_tokens=event.prompt_tokens, completion_tokens=event.completion_tokens)
 
 
-def pumped(events: Iterator[Event], stop: threading.Event) -> Iterator[Event]:
+def pumped(events: EventStream, stop: threading.Event) -> Iterator[Event]:
     """The same events, read by a thread of their own: a server that says nothing for long cannot hold up a stop."""
     arrived: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
 
     def pump() -> None:
         try:
-            with contextlib.closing(events):  # type: ignore[type-var]
-                for event in events:
-                    arrived.put(event)
-                    if stop.is_set():
-                        break
+            for event in events:
+                arrived.put(event)
             arrived.put(None)
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             arrived.put(error)
 
     threading.Thread(target=pump, name="answer-stream", daemon=True).start()
-    while not stop.is_set():
-        with contextlib.suppress(queue.Empty):
-            item = arrived.get(timeout=0.2)
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+    try:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                item = arrived.get(timeout=0.1)
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+    finally:
+        events.close()
 
 
 def title_of(question: str) -> str:

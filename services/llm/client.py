@@ -18,7 +18,7 @@ from services.llm.addresses import normalise_url, root_url
 from services.llm.answering import Line, StreamedAnswer
 from services.llm.estimate import estimated_tokens
 from services.llm.failures import FOREIGN, translated
-from services.llm.protocol import Endpoint, Event, Message, PromptProgress, Sampling, TextDelta, Usage
+from services.llm.protocol import Endpoint, Event, EventStream, Message, PromptProgress, Sampling, TextDelta, Usage
 
 LLAMA_CPP = "llama.cpp"
 CONNECT_TIMEOUT_S = 10.0
@@ -140,7 +140,7 @@ class OpenAIChatModel:
                 return len(reply.tokens)
         return estimated_tokens(text)
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Event]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> EventStream:
         """The answer as it comes. Closing the iterator ends the request at the server. The last event is a Usage.
 
         The request is sent when the first event is asked for. `close` may be called from any thread, also while another

@@ -63,6 +63,14 @@ class Usage:
 Event = TextDelta | PromptProgress | Usage
 
 
+class EventStream(Iterator[Event], Protocol):
+    """The events of one answer, as they come."""
+
+    def close(self) -> None:
+        """End the request at the server. Any thread may call it, also while another one waits for the next event."""
+        ...
+
+
 class ChatModel(Protocol):
     """A model behind a server. Thread-safe.
 
@@ -84,6 +92,6 @@ class ChatModel(Protocol):
         """Tokens of a text: the server's own count where it has one, else an estimate that errs on the high side."""
         ...
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Event]:
-        """The answer as it comes. Closing the iterator ends the request at the server. The last event is a Usage."""
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> EventStream:
+        """The answer as it comes. The last event is a Usage, unless the stream was closed before."""
         ...

@@ -1,0 +1,225 @@
+"""Answers grow in the service, over a real HTTP server and a real database, whatever the server does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.chat.answers import ChatService
+from services.chat.ports import Found, Passage, Target
+from services.core.errors import ConversationNotFound, EmptyQuestion
+from services.core.machine import this_process
+from services.llm.client import OpenAIChatModel
+from services.llm.protocol import Endpoint
+from services.store import StateStore
+from services.store.conversations import TurnRecord
+from services.store.product import product_settings
+from tests.fakes.chat_server import ChatServer, running_chat_server
+
+MACHINE = "machine-1"
+POND = "The pond was dug in 1962 and holds koi."
+
+
+def passage(number: int, text: str) -> Passage:
+    return Passage(number, number, "doc", 1, "garden.txt", None, 0, len(text), "", text, 0.9)
+
+
+@dataclass
+class Desk:
+    """A chat service with the server it asks and the database it writes to."""
+
+    chat: ChatService
+    server: ChatServer
+    store: StateStore
+    url: str
+
+    def ask(self, question: str, **more: object) -> TurnRecord:
+        begun = self.chat.ask("me", question, **more)  # type: ignore[arg-type]
+        return self.chat.wait(begun.id, 20)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    store = StateStore(url)
+    with running_chat_server(answer="It holds koi [1].", engine="llama.cpp") as server:
+        yield Desk(service(store, server.url), server, store, url)
+    store.close()
+
+
+def service(store: StateStore, server_url: str) -> ChatService:
+    def search(base_id: str, question: str, top_k: int) -> Found:
+        passages = [] if base_id == "empty" else [passage(1, POND), passage(2, "Dogs are kept on a lead.")][:top_k]
+        return Found("Garden", passages, {"embed": 1.0, "dense": 2.0}, 0)
+
+    return ChatService(
+        store.conversations,
+        store.turns,
+        search=search,
+        servers=lambda _: Target("s1", Endpoint("fake", server_url, engine="llama.cpp"), 700),
+        open_model=OpenAIChatModel,
+        product=lambda: product_settings(store.preferences),
+        machine_id=MACHINE,
+    )
+
+
+def until(condition: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def test_a_grounded_answer_is_stored_with_its_passages_and_timings(desk: Desk) -> None:
+    turn = desk.ask("Which fish live in the pond?", base_id="garden")
+    assert (turn.state, turn.answer, turn.base_name) == ("done", "It holds koi [1].", "Garden")
+    assert turn == desk.store.turns.get(turn.id) or turn.timings_ms == desk.store.turns.get(turn.id).timings_ms  # type: ignore[union-attr]
+    assert [row["text"] for row in turn.passages] == [POND, "Dogs are kept on a lead."]
+    assert {"embed", "dense", "first_token", "generate", "total"} <= set(turn.timings_ms)
+    assert turn.completion_tokens
+    assert POND in desk.server.chats[0].body["messages"][-1]["content"]
+
+
+def test_the_fixed_part_of_the_prompt_comes_first_and_stays_the_same(desk: Desk) -> None:
+    desk.ask("Which fish live in the pond?", base_id="garden")
+    desk.ask("Are dogs allowed?", base_id="garden")
+    first, second = (chat.body["messages"] for chat in desk.server.chats)
+    assert first[:-1] == second[:-1] and first[-1] != second[-1]
+
+
+def test_nothing_found_is_said_without_asking_the_model(desk: Desk) -> None:
+    assert desk.ask("What?", base_id="empty").answer == "The documents do not say."
+    assert desk.ask("为什么？", base_id="empty").answer == "文档中没有说明。"
+    assert desk.server.chats == []
+
+
+def test_plain_chat_sends_what_was_said_before(desk: Desk) -> None:
+    desk.server.set(answer="Forty-two.")
+    first = desk.ask("What is it?")
+    desk.ask("Why?", conversation_id=first.conversation_id)
+    sent = [message["content"] for message in desk.server.chats[1].body["messages"]]
+    assert sent[1:] == ["What is it?", "Forty-two.", "Why?"]
+
+
+def test_stop_keeps_what_was_said_and_ends_the_request(desk: Desk) -> None:
+    desk.server.set(mode="slow", answer="one two three four five six seven eight nine ten")
+    begun = desk.chat.ask("me", "Count.")
+    until(lambda: desk.chat.turn(begun.id).answer)
+    desk.chat.stop(begun.id)
+    turn = desk.chat.wait(begun.id, 10)
+    assert turn.state == "stopped" and "one" in turn.answer and "ten" not in turn.answer
+    desk.server.wait_for(lambda server: server.chats[0].closed_early)
+
+
+def test_another_process_can_stop_an_answer(desk: Desk) -> None:
+    desk.server.set(mode="slow", answer=" word" * 100)
+    begun = desk.chat.ask("me", "Go on.")
+    elsewhere = service(StateStore(desk.url), desk.server.url)
+    until(lambda: elsewhere.turn(begun.id).answer)
+    elsewhere.stop(begun.id)
+    assert desk.chat.wait(begun.id, 10).state == "stopped"
+
+
+def test_a_server_that_says_nothing_cannot_hold_up_a_stop(desk: Desk) -> None:
+    desk.server.set(mode="hangs")
+    begun = desk.chat.ask("me", "Hello?")
+    until(lambda: desk.server.chats)
+    desk.chat.stop(begun.id)
+    assert desk.chat.wait(begun.id, 5).state == "stopped"
+    desk.server.wait_for(lambda server: server.chats[0].closed_early)
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "kept"),
+    [
+        ("dies_midway", "server_not_ready", True),
+        ("nonsense", "bad_response", False),
+        ("empty", "empty_answer", False),
+        ("loading", "server_not_ready", False),
+        ("unauthorized", "unauthorized", False),
+    ],
+)
+def test_what_goes_wrong_at_the_server_is_named_and_the_text_so_far_is_kept(
+    desk: Desk, mode: str, code: str, kept: bool
+) -> None:
+    desk.server.set(mode=mode, answer="one two three four")
+    turn = desk.ask("Hello?")
+    assert (turn.state, turn.error_code) == ("failed", code)
+    assert bool(turn.answer) is kept
+
+
+def test_progress_of_a_long_prompt_is_told(desk: Desk) -> None:
+    desk.server.set(mode="prompt_progress", delay_s=0.1)
+    begun = desk.chat.ask("me", "Which fish?", base_id="garden")
+    until(lambda: desk.chat.turn(begun.id).progress_total)
+    turn = desk.chat.wait(begun.id, 10)
+    assert turn.progress_done == turn.progress_total
+
+
+def test_asking_again_makes_a_new_turn_in_the_same_conversation(desk: Desk) -> None:
+    desk.server.set(mode="dies_midway")
+    failed = desk.ask("Which fish?", base_id="garden")
+    desk.server.set(mode="normal")
+    again = desk.chat.wait(desk.chat.again("me", failed.id).id, 10)
+    assert (again.state, again.question, again.base_id) == ("done", "Which fish?", "garden")
+    turns = desk.chat.turns("me", failed.conversation_id)
+    assert [turn.state for turn in turns] == ["failed", "done"]
+
+
+def test_an_empty_question_is_refused_and_nothing_is_stored(desk: Desk) -> None:
+    with pytest.raises(EmptyQuestion):
+        desk.chat.ask("me", "  \n")
+    assert desk.chat.conversations("me") == []
+
+
+def test_a_stranger_sees_no_conversation_of_mine(desk: Desk) -> None:
+    turn = desk.ask("Hello?")
+    with pytest.raises(ConversationNotFound):
+        desk.chat.turns("stranger", turn.conversation_id)
+    with pytest.raises(ConversationNotFound):
+        desk.chat.ask("stranger", "Hello?", conversation_id=turn.conversation_id)
+    with pytest.raises(ConversationNotFound):
+        desk.chat.delete("stranger", turn.conversation_id)
+    with pytest.raises(ConversationNotFound):
+        desk.chat.again("stranger", turn.id)
+
+
+KILLED = """
+import sys, time
+from services.store import StateStore
+from tests.integration.test_answers import service
+chat = service(StateStore(sys.argv[1]), sys.argv[2])
+print(chat.ask("me", "Go on.").id, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_answer_of_a_killed_process_is_kept_and_marked_as_interrupted(desk: Desk) -> None:
+    desk.server.set(mode="slow", answer=" word" * 300)
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, desk.url, desk.server.url], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    turn_id = child.stdout.readline().strip()
+    until(lambda: "word" in desk.chat.turn(turn_id).answer)
+    assert desk.chat.turn(turn_id).state == "answering" and desk.chat.mend() == 0
+    psutil.Process(child.pid).kill()
+    child.wait()
+    assert desk.chat.mend() == 1
+    turn = desk.chat.turn(turn_id)
+    assert turn.state == "interrupted" and "word" in turn.answer
+    assert turn.pid == child.pid != this_process().pid
+
+
+def test_twenty_answers_at_once_are_all_whole(desk: Desk) -> None:
+    desk.server.set(answer="It holds koi [1].", delay_s=0.02)
+    begun = [desk.chat.ask("me", f"Question {number}?", base_id="garden") for number in range(20)]
+    turns = [desk.chat.wait(turn.id, 30) for turn in begun]
+    assert {(turn.state, turn.answer) for turn in turns} == {("done", "It holds koi [1].")}
