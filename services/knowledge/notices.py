@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
 from services.knowledge.types import Notice
 
@@ -14,5 +16,6 @@ TEMPLATES = {
 
 
 def render(notice: Notice, language: str = DEFAULT_LANGUAGE) -> str:
-    """A notice as a person reads it; a code from elsewhere stands for itself."""
-    return translate(TEMPLATES.get(notice.code, notice.code), language, **notice.params)
+    """A notice as a person reads it; an unknown code stands for itself, a missing parameter reads "?"."""
+    template = translate(TEMPLATES.get(notice.code, notice.code), language)
+    return template.format_map(defaultdict(lambda: "?", notice.params))

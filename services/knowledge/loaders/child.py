@@ -28,7 +28,7 @@ from services.knowledge.loaders.detect import choose_loader
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.types import Extracted
 
-HEAVY = ("docx", "lxml.html", "markdown_it", "pypdf")
+HEAVY = ("charset_normalizer", "docx", "lxml.html", "markdown_it", "pypdf")
 """Imported once in the fork server, so that a child starts in milliseconds."""
 DENIED = ("socket.__new__", "subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty")
 CPU_GRACE_S = 5

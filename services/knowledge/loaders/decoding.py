@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
-from charset_normalizer import from_bytes
-
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -83,23 +81,26 @@ def looks_like_text(head: bytes) -> bool:
     return sum(head.count(code) for code in _BINARY_BYTES) * 200 <= len(head)
 
 
-def plausibility(text: str, *, wide: bool = False) -> float:
+def plausibility(text: str, *, ascii_counts: bool = False) -> float:
     """How much text looks like language, from 0 to 1.
 
-    ASCII speaks for a reading in a wide encoding, where a wrong guess has none; otherwise it says nothing.
+    ASCII says nothing where all encodings agree on it, but much where UTF-16 or UTF-32 are in question.
     """
     marks = [_mark(before, letter, after) for before, letter, after in _neighbours(text) if letter >= "\x7f"]
     marks += [-3.0 for letter in text if letter < " " and letter not in "\t\n\r\x0b\x0c\x1b"]
-    marks += [0.9] * (sum(" " < letter < "\x7f" for letter in text) if wide else 0)
+    marks += [0.9] * (sum(" " < letter < "\x7f" for letter in text) if ascii_counts else 0)
     return max(0.0, sum(marks) / len(marks)) if marks else 1.0
 
 
 def _scores(sample: bytes, declared: str | None) -> dict[str, float]:
     if b"\x00" in sample:
-        return {encoding: _score(sample[: len(sample) // 4 * 4], encoding) for encoding in WIDE}
+        whole = sample[: len(sample) // 4 * 4]
+        return {encoding: _score(whole, encoding, ascii_counts=True) for encoding in (*WIDE, *NARROW)}
     scores = {encoding: _score(sample, encoding) for encoding in NARROW}
     if declared:
         scores[declared] = scores.get(declared, _score(sample, declared)) + DECLARED_BONUS
+    from charset_normalizer import from_bytes
+
     match = from_bytes(sample[:8_000]).best()
     if match and (found := _codec(match.encoding)) and found not in scores:
         scores[found] = _score(sample, found) - DETECTED_MALUS
@@ -113,8 +114,8 @@ def _rivals(sample: bytes, encoding: str, scores: dict[str, float]) -> list[str]
     return [key for key in near if sample.decode(key, "replace") != text]
 
 
-def _score(sample: bytes, encoding: str) -> float:
-    return plausibility(sample.decode(encoding, "replace"), wide=encoding in WIDE)
+def _score(sample: bytes, encoding: str, *, ascii_counts: bool = False) -> float:
+    return plausibility(sample.decode(encoding, "replace"), ascii_counts=ascii_counts)
 
 
 def _sample(raw: bytes) -> bytes:

@@ -65,5 +65,6 @@ def _unreadable(path: Path, name: str, sample: Sample) -> AppError:
     known = filetype.guess(sample.head)
     if _of(sample.suffix, textual=False) and (known is None or f".{known.extension}" in (sample.suffix, ".zip")):
         return Damaged(name=name, reason=f"its content is not that of a {sample.suffix} file")
-    kind = known.extension if known else sample.suffix.lstrip(".") or "?"
+    text_name = not sample.suffix or _of(sample.suffix, textual=True)
+    kind = known.extension if known else "binary" if text_name else sample.suffix.lstrip(".")
     return UnsupportedFormat(name=name, kind=kind, supported=", ".join(supported_extensions()))

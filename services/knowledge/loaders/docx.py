@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.core.errors import Damaged
 from services.knowledge.loaders.assembly import Assembly
@@ -42,7 +42,7 @@ class DocxLoader:
 
         try:
             main = Package.open(str(path)).main_document_part
-            walk = _Walk(Assembly(name, limits), _heading_levels(main))
+            walk = _Walk(Assembly(name, limits), _styles(main))
             walk.blocks(main.element.body)
             for notes in _note_roots(main):
                 walk.blocks(notes)
@@ -54,9 +54,9 @@ class DocxLoader:
 class _Walk:
     """Goes through blocks in order and writes them down."""
 
-    def __init__(self, assembly: Assembly, levels: dict[str, int]) -> None:
+    def __init__(self, assembly: Assembly, styles: dict[str, _Style]) -> None:
         self.assembly = assembly
-        self._levels = levels
+        self._styles = styles
 
     def blocks(self, parent: Any) -> None:
         """Every paragraph and table below an element, those inside content controls included."""
@@ -70,39 +70,44 @@ class _Walk:
 
     def _paragraph(self, element: Any) -> None:
         text = "".join(_pieces(element))
-        level = self._level(element)
+        chosen = element.find(f"{WORD}pPr/{WORD}pStyle")
+        style = self._styles.get(_value(chosen), _Style(None, False))
+        outline = element.find(f"{WORD}pPr/{WORD}outlineLvl")
+        level = style.level if outline is None else _outline_level(outline)
+        listed = style.listed or element.find(f"{WORD}pPr/{WORD}numPr") is not None
         if level:
             self.assembly.heading(text, level)
         elif text.strip():
-            listed = element.find(f"{WORD}pPr/{WORD}numPr") is not None
             self.assembly.paragraph(f"- {text.strip()}" if listed else text)
 
-    def _level(self, element: Any) -> int | None:
-        outline = element.find(f"{WORD}pPr/{WORD}outlineLvl")
-        if outline is not None:
-            return _outline_level(outline)
-        style = element.find(f"{WORD}pPr/{WORD}pStyle")
-        return self._levels.get(style.get(f"{WORD}val", "")) if style is not None else None
+
+class _Style(NamedTuple):
+    """What a paragraph style says about the paragraph's part in the text."""
+
+    level: int | None
+    listed: bool
 
 
-def _heading_levels(main: Any) -> dict[str, int]:
-    """The heading level of each style that has one, by style id."""
-    levels = {}
+def _styles(main: Any) -> dict[str, _Style]:
+    """The styles of headings and lists, by style id."""
+    styles = {}
     for style in main.styles.element.findall(f"{WORD}style"):
-        label = style.find(f"{WORD}name")
-        title = label.get(f"{WORD}val", "") if label is not None else ""
-        named = _HEADING_STYLE.fullmatch(title.strip())
+        title = _value(style.find(f"{WORD}name")).strip()
+        named = _HEADING_STYLE.fullmatch(title)
         outline = style.find(f"{WORD}pPr/{WORD}outlineLvl")
-        level = int(named[1]) if named else _outline_level(outline) if outline is not None else None
-        if title.lower() == "title":
-            level = 1
-        if level:
-            levels[style.get(f"{WORD}styleId", "")] = level
-    return levels
+        level = 1 if title.lower() == "title" else _outline_level(outline) if outline is not None else None
+        listed = style.find(f"{WORD}pPr/{WORD}numPr") is not None
+        styles[style.get(f"{WORD}styleId", "")] = _Style(int(named[1]) if named else level, listed)
+    return styles
+
+
+def _value(element: Any) -> str:
+    found: str = element.get(f"{WORD}val", "") if element is not None else ""
+    return found
 
 
 def _outline_level(outline: Any) -> int | None:
-    value = outline.get(f"{WORD}val", "")
+    value = _value(outline)
     return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # 9 is body text
 
 
@@ -129,10 +134,9 @@ def _rows(table: Any) -> Iterator[list[str]]:
         cells: list[str] = []
         for cell in _inside(row, f"{WORD}tc"):
             merge = cell.find(f"{WORD}tcPr/{WORD}vMerge")
-            goes_on = merge is not None and merge.get(f"{WORD}val") != "restart"
+            goes_on = merge is not None and _value(merge) != "restart"
             text = above[len(cells)] if goes_on and len(cells) < len(above) else _cell_text(cell)
-            span = cell.find(f"{WORD}tcPr/{WORD}gridSpan")
-            width = span.get(f"{WORD}val", "1") if span is not None else "1"
+            width = _value(cell.find(f"{WORD}tcPr/{WORD}gridSpan"))
             cells += [text, *[""] * (min(int(width), 64) - 1 if width.isdigit() else 0)]
         above = cells
         yield cells

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from services.core.errors import Damaged
 from services.knowledge.loaders.assembly import Assembly, normalise
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.loaders.rows import row_lines
@@ -47,7 +48,7 @@ class HtmlLoader:
         """See Loader.load."""
         raw, notices = read_text(path, name, limits, _declared(path))
         assembly = Assembly(name, limits)
-        root = _parse(raw)
+        root = _parse(raw, name)
         if root is not None:
             title = " ".join("".join(root.xpath("//head/title[1]//text()")).split())
             if title and not root.xpath("//h1[normalize-space()]"):
@@ -62,11 +63,17 @@ def _declared(path: Path) -> str | None:
     return found[1].decode("ascii", "replace") if found else None
 
 
-def _parse(text: str) -> Any:
-    from lxml import html  # type: ignore[import-untyped]
+def _parse(text: str, name: str) -> Any:
+    from lxml import etree, html  # type: ignore[import-untyped]
 
     parser = html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
-    return html.document_fromstring(normalise(text).encode(), parser=parser, ensure_head_body=True)
+    try:
+        root = html.document_fromstring(normalise(text).encode(), parser=parser, ensure_head_body=True)
+    except etree.ParserError:
+        return None  # nothing but comments
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" or "depth" in entry.message for entry in parser.error_log):
+        raise Damaged(name=name, reason="its elements are nested too deeply")
+    return root
 
 
 class _Walk:

@@ -1,0 +1,117 @@
+"""Small real documents, written when a test needs them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import docx
+from fpdf import FPDF
+from pypdf import PdfReader, PdfWriter
+
+WORDS = "The pump of the north well starts at six in the morning."
+HANZI = "北区水井的水泵每天早上六点启动，值班人员应在五点四十分之前检查阀门。"
+TABLE = [["Part", "Price", "Delivery"], ["Seal", "16.50", "2 days"], ["Lamp", "64.00", "3 days"]]
+
+
+def write_pdf(path: Path, pages: Sequence[str], *, bookmarks: Sequence[str] = ()) -> Path:
+    """A PDF with these pages; a bookmark leads to the top of the page of the same index."""
+    pdf = FPDF()
+    for index, text in enumerate(pages):
+        pdf.add_page()
+        pdf.set_font("helvetica", size=12)
+        if index < len(bookmarks):
+            pdf.start_section(bookmarks[index])
+        pdf.multi_cell(0, 6, text)
+    pdf.output(str(path))
+    return path
+
+
+def write_raw_pdf(path: Path, contents: Sequence[bytes]) -> Path:
+    """A PDF whose pages hold these content streams; /F1 is Helvetica."""
+    kids = b" ".join(b"%d 0 R" % (4 + 2 * index) for index in range(len(contents)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [" + kids + b"] /Count %d >>" % len(contents),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    for index, content in enumerate(contents):
+        packed = zlib.compress(content)
+        objects += [
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Resources << /Font << /F1 3 0 R >> >> "
+            b"/Contents %d 0 R >>" % (5 + 2 * index),
+            b"<< /Length %d /Filter /FlateDecode >> stream\n" % len(packed) + packed + b"\nendstream",
+        ]
+    body, offsets = b"%PDF-1.7\n", []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n" % number + content + b"\nendobj\n"
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    body += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + table
+    body += b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, body.index(b"xref\n0 "))
+    path.write_bytes(body)
+    return path
+
+
+def shown(text: bytes) -> bytes:
+    """A content stream that shows one line."""
+    return b"BT /F1 12 Tf 50 700 Td (" + text + b") Tj ET"
+
+
+def drawn() -> bytes:
+    """A content stream with a picture and no text."""
+    return b"q 100 0 0 100 50 600 cm BI /W 2 /H 2 /BPC 8 /CS /G ID \x00\xff\xff\x00 EI Q"
+
+
+def write_encrypted_pdf(path: Path, text: str, password: str) -> Path:
+    """A PDF that opens with a password; an empty one opens by itself."""
+    writer = PdfWriter(PdfReader(write_pdf(path, [text])))
+    writer.encrypt(password, owner_password="owner", algorithm="RC4-128")
+    with path.open("wb") as file:
+        writer.write(file)
+    return path
+
+
+def write_docx(path: Path, fill: Callable[[Any], None]) -> Path:
+    """A Word document that `fill` has written."""
+    document = docx.Document()
+    fill(document)
+    document.save(str(path))
+    return path
+
+
+def fill_usual(document: Any) -> None:
+    """Headings of two levels, paragraphs around a table, a list."""
+    document.add_heading("Station", level=1)
+    document.add_paragraph(WORDS)
+    document.add_heading("Prices", level=2)
+    add_table(document, TABLE)
+    document.add_paragraph(HANZI)
+    document.add_paragraph("Bring gloves", style="List Bullet")
+
+
+def add_table(document: Any, rows: Sequence[Sequence[str]]) -> Any:
+    """Add a table with these cells."""
+    table = document.add_table(rows=0, cols=len(rows[0]))
+    for row in rows:
+        for cell, text in zip(table.add_row().cells, row, strict=True):
+            cell.text = text
+    return table
+
+
+def write_usual(path: Path) -> Path:
+    """A document in the format of the path's extension, with `WORDS` in it."""
+    texts = {
+        ".txt": f"Station\n\n{WORDS}\n{HANZI}\n",
+        ".md": f"# Station\n\n{WORDS}\n\n## Prices\n\n{HANZI}\n",
+        ".html": f"<!doctype html><html><h1>Station</h1><p>{WORDS}</p><h2>Prices</h2><p>{HANZI}</p></html>",
+        ".csv": f"Part,Note\nSeal,{WORDS}\nLamp,{HANZI}\n",
+    }
+    if path.suffix == ".pdf":
+        return write_pdf(path, [f"Station\n{WORDS}", "Prices\nSeal 16.50"], bookmarks=["Station", "Prices"])
+    if path.suffix == ".docx":
+        return write_docx(path, fill_usual)
+    path.write_text(texts[path.suffix], "utf-8")
+    return path

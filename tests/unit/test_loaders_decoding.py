@@ -1,0 +1,94 @@
+"""Text in any encoding is read right, or it is said that it may be wrong."""
+
+from __future__ import annotations
+
+import codecs
+import os
+
+import pytest
+
+from services.knowledge.loaders.decoding import decode, looks_like_text
+
+CHINESE = "设备维护手册：请先关闭电源，然后打开机柜门。每个月检查一次过滤器，必要时更换。"
+TAIWANESE = "設備維護手冊：請先關閉電源，然後打開機櫃門。每個月檢查一次過濾器，必要時更換。"
+WESTERN = "Der Prüfer öffnet das Gehäuse; le café coûte 2,50 € – naïve façade."
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "gb2312", "gbk", "gb18030", "utf-16", "utf-32", "utf-16-le", "utf-16-be"]
+)
+def test_simplified_chinese_is_read_in_every_encoding(encoding):
+    text = f"{CHINESE}\nPart 7\n"
+    assert decode(text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("encoding", ["big5", "big5hkscs", "utf-8", "gb18030"])
+def test_traditional_chinese_is_read_in_every_encoding(encoding):
+    found = decode(TAIWANESE.encode(encoding))
+    assert found.text == TAIWANESE
+    assert found.sure
+
+
+@pytest.mark.parametrize("text", ["你好", "姓名,部门\n张三,研发\n", "第三章"])
+def test_short_chinese_text_is_not_taken_for_another_script(text):
+    assert decode(text.encode("gb18030")).text == text
+
+
+def test_western_text_with_typographic_signs_is_read():
+    assert decode(WESTERN.encode("cp1252")).text == WESTERN
+
+
+@pytest.mark.parametrize("text", ["Größe", "El niño comió", "25 °C ± 3"])
+def test_a_single_accent_does_not_make_a_text_chinese(text):
+    assert decode(text.encode("cp1252")).text == text
+
+
+def test_russian_text_is_read():
+    text = "Руководство по эксплуатации. Перед началом работы отключите питание."
+    assert decode(text.encode("cp1251")).text == text
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text():
+    assert decode(codecs.BOM_UTF8 + b"Seal").text == "Seal"
+
+
+def test_a_stray_nul_does_not_make_a_text_wide():
+    text = "2026-03-01 pump started\n" * 20
+    assert decode((text + "\x00" + text).encode()).text == text + "\x00" + text
+    assert looks_like_text((text + "\x00" + text).encode())
+
+
+def test_one_bad_byte_in_utf8_does_not_change_the_encoding():
+    raw = (CHINESE * 20).encode() + b"\xff" + CHINESE.encode()
+    found = decode(raw)
+    assert found.encoding == "utf-8"
+    assert found.text.count("\ufffd") == 1
+
+
+def test_chinese_that_begins_after_much_ascii_is_found():
+    text = "id;value\n" * 20_000 + CHINESE
+    assert decode(text.encode("gb18030")).text == text
+
+
+def test_a_declared_encoding_decides_between_equal_readings():
+    text = "テスト文書です"
+    assert decode(text.encode("euc_jp"), declared="euc-jp").text == text
+
+
+def test_a_wrongly_declared_encoding_is_not_believed():
+    assert decode(CHINESE.encode("gb18030"), declared="iso-8859-1").text == CHINESE
+
+
+def test_a_reading_that_has_a_rival_is_not_sure():
+    text = "こんにちは世界"
+    assert not decode(text.encode("euc_jp")).sure
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16-le", "utf-32-be", "cp1252"])
+def test_text_looks_like_text(encoding):
+    assert looks_like_text(("Part 7 – " + ("" if encoding == "cp1252" else CHINESE)).encode(encoding))
+
+
+def test_binary_bytes_do_not_look_like_text():
+    assert not looks_like_text(os.urandom(4096))
+    assert not looks_like_text(b"\x00\x01\x02\x03" * 1000)
