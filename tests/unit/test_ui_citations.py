@@ -68,6 +68,7 @@ def test_any_document_name_is_the_hover_text_of_its_mark(name: str) -> None:
         "``` ![x](http://blocked.example/a.png)",
         "a ` b ![x](http://blocked.example/a.png)",
         "`a\n\n![x](http://blocked.example/a.png)\n\nb`",
+        "`a\n- ![x](http://blocked.example/a.png)`",
         "```\n```\n![x](http://blocked.example/a.png)",
     ],
 )

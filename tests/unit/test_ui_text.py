@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,13 @@ from markdown_it import MarkdownIt
 
 from ui.text import html_text, markdown_text
 
-HOSTILE = ["<img src=x onerror=1>", "![x](http://blocked.example/a.png)", "[a](javascript:1)", ":material/home:", "$x$"]
+HOSTILE = [
+    "<img src=\"x\" onerror='1'>",
+    "![x](http://blocked.example/a.png)",
+    "[a](javascript:1)",
+    ":material/home:",
+    "$x$",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -22,6 +30,11 @@ def test_html_text_holds_no_character_that_html_knows(text: str) -> None:
 )
 def test_markdown_text_reads_as_it_was_written(text: str) -> None:
     assert rendered(text) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("text", ["$x$", ":material/home:", ":red[x]", "~x~"])
+def test_what_only_streamlit_reads_as_markdown_is_escaped_too(text: str) -> None:
+    assert not re.search(r"(?<!\\)[$:~\[\]]", markdown_text(text))
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=60))
