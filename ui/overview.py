@@ -94,9 +94,11 @@ def next_step(services: Services) -> None:
     for summary in summaries:
         state = {"ready": "ready", "indexing": "indexing"}.get(summary.state, "empty")
         with row(summary.base.name, bases.facts(summary)[:2], state):
-            link = {"query_params": {"base": summary.base.id}}
-            st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", **link)
-            st.page_link("pages/2_Knowledge.py", label=_("Documents"), icon=":material/library_books:", **link)
+            base = {"base": summary.base.id}
+            st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params=base)
+            st.page_link(
+                "pages/2_Knowledge.py", label=_("Documents"), icon=":material/library_books:", query_params=base
+            )
 
 
 def _server_remark(server: ServerRecord) -> str:

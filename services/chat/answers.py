@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.chat.budget import fit, passage_budget
-from services.chat.ports import Found, OpenModel, Passage, PassageSearch, Servers, Target
+from services.chat.ports import OpenModel, Passage, PassageSearch, Servers, Target
 from services.chat.prompts import (
     REFUSALS,
-    PromptPassage,
     fixed_messages,
     grounded_messages,
     plain_messages,
@@ -242,6 +241,7 @@ class ChatService:
         found = self._search(str(turn.base_id), turn.question, int(turn.settings["top_k"]))
         watch.timings_ms.update(found.timings_ms)
         language = question_language(turn.question)
+        passages: list[Passage] = []
         if found.passages:
             with watch.step("fit"):
                 fixed = model.count_tokens("\n".join(message.content for message in fixed_messages(language)))
@@ -252,13 +252,10 @@ class ChatService:
                     product.answer_tokens,
                     target.passage_cap,
                 )
-                fitted = fit([_prompted(passage) for passage in found.passages], budget, model.count_tokens)
-        else:
-            fitted = []
-        passages = _shown(found, fitted)
+                passages = fit(found.passages, budget, model.count_tokens)
         running.turn = replace(turn, base_name=found.base_name, passages=[passage.row() for passage in passages])
         self._write(running)
-        return grounded_messages(turn.question, fitted, language) if fitted else []
+        return grounded_messages(turn.question, passages, language) if passages else []
 
     def _plain(self, running: Running, model: ChatModel, product: ProductSettings) -> list[Message]:
         turn = running.turn
@@ -356,14 +353,3 @@ def title_of(question: str) -> str:
     """A conversation's title: the beginning of its first question."""
     line = " ".join(question.split())
     return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1].rstrip() + "…"
-
-
-def _prompted(passage: Passage) -> PromptPassage:
-    return PromptPassage(passage.document, passage.page, passage.start, passage.end, passage.text)
-
-
-def _shown(found: Found, fitted: Sequence[PromptPassage]) -> list[Passage]:
-    """The passages as the model sees them: the last one may have been cut to the budget."""
-    return [
-        replace(passage, end=seen.end, text=seen.text) for passage, seen in zip(found.passages, fitted, strict=False)
-    ]

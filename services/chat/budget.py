@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from services.chat.prompts import PromptPassage, shown
 from services.core.errors import ContextLengthExceeded
+
+P = TypeVar("P", bound=PromptPassage)
 
 TEMPLATE_TOKENS = 64
 """What a chat template adds around seven messages, with room to spare."""
@@ -33,13 +36,12 @@ def passage_budget(
     return min(cap, context_length - needed)
 
 
-def fit(passages: Sequence[PromptPassage], budget: int, count_tokens: Callable[[str], int]) -> list[PromptPassage]:
+def fit(passages: Sequence[P], budget: int, count_tokens: Callable[[str], int]) -> list[P]:
     """The first passages that the budget holds, frames included, in their order; the last may be cut after a sentence.
 
     Raises: ContextLengthExceeded where not even the beginning of the first one has room.
     """
-
-    fitting: list[PromptPassage] = []
+    fitting: list[P] = []
     left = budget
     for number, passage in enumerate(passages, 1):
         tokens = count_tokens(shown(passage, number, "en"))
@@ -53,9 +55,7 @@ def fit(passages: Sequence[PromptPassage], budget: int, count_tokens: Callable[[
     return fitting
 
 
-def _beginning(
-    passage: PromptPassage, number: int, tokens: int, count_tokens: Callable[[str], int], *, alone: bool
-) -> PromptPassage | None:
+def _beginning(passage: P, number: int, tokens: int, count_tokens: Callable[[str], int], *, alone: bool) -> P | None:
     """As much of a passage as the tokens hold; standing alone, any beginning is better than nothing."""
 
     def fits(part: PromptPassage) -> bool:
@@ -71,9 +71,7 @@ def _sentence_ends(text: str) -> list[int]:
     return [match.end() for match in _SENTENCE_END.finditer(text) if text[: match.end()].strip()]
 
 
-def _longest(
-    passage: PromptPassage, ends: Sequence[int], fits: Callable[[PromptPassage], bool]
-) -> PromptPassage | None:
+def _longest(passage: P, ends: Sequence[int], fits: Callable[[PromptPassage], bool]) -> P | None:
     """The longest beginning that fits, by halving: each look may ask the server to count."""
     best, low, high = None, 0, len(ends)
     while low < high:

@@ -6,23 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from services.chat.prompts import PromptPassage
 from services.llm.protocol import ChatModel, Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A chunk as it is shown to the model; `number` is its mark, from 1."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage(PromptPassage):
+    """A chunk as it is shown to the model, with where it comes from; `number` is its mark, from 1."""
 
     number: int
     chunk_id: int
     document_id: str
     revision: int
-    document: str
-    page: int | None
-    start: int
-    end: int
     heading: str
-    text: str
     score: float
 
     def row(self) -> dict[str, Any]:

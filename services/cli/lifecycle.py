@@ -91,16 +91,6 @@ def down(
         speaker.emit({"ended": ended}, lambda: speaker.line(N_("Ended: {names}"), names=", ".join(ended) or "–"))
 
 
-def worker(
-    embedded: Annotated[bool, typer.Option(help="fetch and run the embedded chat model")] = True,
-) -> None:
-    """Be the background worker (started by `up`)."""
-    from services.worker.main import run
-
-    with failing_well():
-        run(speaker.settings(embedded=embedded if not embedded else None))
-
-
 def _stop_servers(*, everything: bool) -> None:
     """Wish managed servers away and wait until the worker has ended them; without a worker, end nothing half."""
     services = speaker.services()

@@ -27,7 +27,6 @@ app.add_typer(server, name="server")
 app.command()(ask)
 app.command()(lifecycle.up)
 app.command()(lifecycle.down)
-app.command()(lifecycle.worker)
 app.command()(report.status)
 app.command()(report.doctor)
 

@@ -8,9 +8,9 @@ wanted any more. They raise `AppError`; the caller then settles the revision wit
 from __future__ import annotations
 
 from services.core.errors import AppError
-from services.knowledge.chunking import make_chunker
 from services.knowledge.chunking.chunks import make_chunks
 from services.knowledge.chunking.protocol import ChunkerSpec
+from services.knowledge.chunking.registry import make_chunker
 from services.knowledge.embedders.fingerprint import check, fingerprint
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.loaders.reader import Cancelled, Reader

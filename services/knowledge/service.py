@@ -14,8 +14,8 @@ from services.core.errors import BaseNotFound, DocumentNotFound, EmptyQuestion, 
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.settings import Settings
-from services.knowledge.chunking import make_chunker
 from services.knowledge.chunking.protocol import ChunkerSpec
+from services.knowledge.chunking.registry import make_chunker
 from services.knowledge.embedders.fingerprint import check
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.originals import clean_name

@@ -79,7 +79,7 @@ class Worker:
 class Part:
     """One duty of the loop; its failure is logged and harms no other duty."""
 
-    def __init__(self, name: str, duty: Callable[[], None], every_ms: float) -> None:
+    def __init__(self, name: str, duty: Callable[[], object], every_ms: float) -> None:
         self._name = name
         self._duty = duty
         self._every_ms = every_ms

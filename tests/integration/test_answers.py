@@ -28,7 +28,19 @@ POND = "The pond was dug in 1962 and holds koi."
 
 
 def passage(number: int, text: str) -> Passage:
-    return Passage(number, number, "doc", 1, "garden.txt", None, 0, len(text), "", text, 0.9)
+    return Passage(
+        document="garden.txt",
+        page=None,
+        start=0,
+        end=len(text),
+        text=text,
+        number=number,
+        chunk_id=number,
+        document_id="doc",
+        revision=1,
+        heading="",
+        score=0.9,
+    )
 
 
 @dataclass
