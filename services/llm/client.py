@@ -141,7 +141,7 @@ class OpenAIChatModel:
         return estimated_tokens(text)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> EventStream:
-        """The answer as it comes. Closing the iterator ends the request at the server. The last event is a Usage.
+        """The answer as it comes. The last event is a Usage, unless the stream was closed before.
 
         The request is sent when the first event is asked for. `close` may be called from any thread, also while another
         one waits for the next event; that one then finds the stream ended.

@@ -1,4 +1,7 @@
-"""What every chat model behind a server keeps to: run here over a server that misbehaves on request."""
+"""What every chat model behind a server keeps to, and what becomes of a server that misbehaves.
+
+`ChatModelContract` runs here over a scripted server, and over a real one in tests/integration.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,90 @@ def model_of(server: ChatServer, *, timeout_s: float = 10, api_key: str = "", mo
 def answer_of(model: ChatModel) -> tuple[str, list[Event]]:
     events = list(model.stream(QUESTION, SAMPLING))
     return "".join(event.text for event in events if isinstance(event, TextDelta)), events
+
+
+def usage_of(events: list[Event]) -> Usage:
+    last = events[-1]
+    assert isinstance(last, Usage)
+    assert [type(event) for event in events].count(Usage) == 1
+    return last
+
+
+class ChatModelContract:
+    """For each implementation: an heir whose fixture `model` answers QUESTION with at least 20 pieces, a while each."""
+
+    @pytest.fixture
+    def model(self) -> ChatModel:
+        raise NotImplementedError
+
+    def test_lists_at_least_one_model(self, model: ChatModel) -> None:
+        assert all(model.models())
+        assert model.models()
+
+    def test_answers_in_pieces_and_ends_with_one_usage(self, model: ChatModel) -> None:
+        text, events = answer_of(model)
+        usage = usage_of(events)
+        assert text.strip()
+        assert len([event for event in events if isinstance(event, TextDelta)]) > 1
+        assert usage.finish_reason in ("stop", "length")
+        assert usage.prompt_tokens is None or usage.prompt_tokens > 5
+
+    def test_says_when_the_answer_was_cut_at_max_tokens(self, model: ChatModel) -> None:
+        usage = usage_of(list(model.stream(QUESTION, Sampling(max_tokens=3))))
+        assert usage.finish_reason == "length"
+        assert usage.completion_tokens in (3, None)
+
+    def test_a_closed_stream_is_at_its_end(self, model: ChatModel) -> None:
+        stream = model.stream(QUESTION, SAMPLING)
+        next(stream)
+        stream.close()
+        stream.close()
+        assert list(stream) == []
+
+    def test_another_thread_may_close_the_stream(self, model: ChatModel) -> None:
+        stream = model.stream(QUESTION, SAMPLING)
+        begun, seen = threading.Event(), list[Event]()
+
+        def read() -> None:
+            for event in stream:
+                seen.append(event)
+                begun.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert begun.wait(60)
+        stream.close()
+        reader.join(timeout=10)
+        assert not reader.is_alive()
+        assert not any(isinstance(event, Usage) for event in seen)
+
+    def test_answers_several_threads(self, model: ChatModel) -> None:
+        texts: list[str] = []
+        threads = [threading.Thread(target=lambda: texts.append(answer_of(model)[0])) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+        assert len(texts) == 3 and all(texts)
+
+    def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(self, model: ChatModel) -> None:
+        available = model.context_length()
+        assert available
+        with pytest.raises(ContextLengthExceeded) as raised:
+            list(model.stream([Message("user", "word " * (available + 50))], SAMPLING))
+        assert raised.value.params["available"] == available
+        assert raised.value.params["needed"] > available
+
+    def test_counts_more_tokens_in_longer_text(self, model: ChatModel) -> None:
+        assert model.count_tokens("") == 0
+        assert 0 < model.count_tokens("one word") < model.count_tokens("one word and 池塘 after it")
+
+
+class TestOverAScriptedServer(ChatModelContract):
+    @pytest.fixture(params=["llama.cpp", "vllm"])
+    def model(self, server: ChatServer, request: pytest.FixtureRequest) -> ChatModel:
+        server.set(engine=request.param, answer="word " * 100, delay_s=0.005, context_length=300)
+        return model_of(server)
 
 
 def test_streams_the_answer_piece_by_piece_and_ends_with_the_counts(server: ChatServer) -> None:
@@ -97,7 +184,7 @@ def test_closing_ends_the_request_at_the_server(server: ChatServer) -> None:
     server.set(delay_s=0.05, answer="word " * 400)
     stream = model_of(server).stream(QUESTION, SAMPLING)
     assert isinstance(next(stream), TextDelta)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     server.wait_for(lambda it: it.chats[0].closed_early)
     assert server.chats[0].pieces_sent < 200
     assert list(stream) == []
@@ -119,7 +206,7 @@ def test_another_thread_can_close_while_the_server_is_silent(server: ChatServer)
     reader = threading.Thread(target=lambda: seen.append(list(stream)))
     reader.start()
     server.wait_for(lambda it: it.chats)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     reader.join(timeout=10)
     assert not reader.is_alive()
     assert seen == [[]]
@@ -128,7 +215,7 @@ def test_another_thread_can_close_while_the_server_is_silent(server: ChatServer)
 
 def test_closed_before_the_first_event_nothing_is_sent(server: ChatServer) -> None:
     stream = model_of(server).stream(QUESTION, SAMPLING)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert list(stream) == []
     assert server.requests == []
 

@@ -23,7 +23,7 @@ Modes (for /v1/chat/completions, some for every path; see `MODES`):
     empty             no text at all, properly ended
     loading           503 "Loading model" (every path)
     unauthorized      401 (every path)
-    context_exceeded  400 in the words of the engine
+    context_exceeded  400 in the words of the engine, as for every prompt of more than `context_length` pieces
     server_error      500
     ignores_usage     the answer without counts, though they were asked for
     hangs             accepts the request and never answers
@@ -162,7 +162,9 @@ class _Routes:
         if mode == "hangs":
             await _hang(request, entry)
         if mode == "context_exceeded":
-            return JSONResponse(_too_long(server), 400)
+            return JSONResponse(_too_long(server, server.context_length + 983), 400)
+        if (needed := _prompt_tokens(entry)) > server.context_length:
+            return JSONResponse(_too_long(server, needed), 400)
         if mode == "server_error":
             return JSONResponse({"error": {"message": "CUDA error: out of luck", "code": 500}}, 500)
         text = server.answer if isinstance(server.answer, str) else server.answer(entry.body["messages"])
@@ -228,8 +230,8 @@ def _refusal(server: ChatServer, request: HttpRequest) -> Response | None:
     return None
 
 
-def _too_long(server: ChatServer) -> dict[str, Any]:
-    needed, available = server.context_length + 983, server.context_length
+def _too_long(server: ChatServer, needed: int) -> dict[str, Any]:
+    available = server.context_length
     if server.engine == "llama.cpp":
         return {
             "error": {
@@ -292,12 +294,12 @@ def _whole(server: ChatServer, entry: Recorded, text: str, finish: str) -> dict[
 
 
 def _usage(entry: Recorded) -> dict[str, int]:
-    prompt = sum(len(pieces(message["content"])) for message in entry.body["messages"])
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": entry.pieces_sent,
-        "total_tokens": prompt + entry.pieces_sent,
-    }
+    prompt, sent = _prompt_tokens(entry), entry.pieces_sent
+    return {"prompt_tokens": prompt, "completion_tokens": sent, "total_tokens": prompt + sent}
+
+
+def _prompt_tokens(entry: Recorded) -> int:
+    return sum(len(pieces(message["content"])) for message in entry.body["messages"])
 
 
 def _head(server: ChatServer, kind: str) -> dict[str, Any]:
