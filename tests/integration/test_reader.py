@@ -178,6 +178,33 @@ def test_many_threads_read_at_once(tmp_path):
     assert all(isinstance(reading.result, Extracted) for reading in readings)
 
 
+READS_FOREVER = """
+import sys
+from pathlib import Path
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.loaders.reader import Reader
+if __name__ == "__main__":
+    Reader(Limits(1, 1, 600, 2 << 30)).read(Path(sys.argv[1]), "endless", lambda: False)
+"""
+
+
+def test_a_child_does_not_outlive_a_killed_caller(endless, tmp_path):
+    script = tmp_path / "caller.py"
+    script.write_text(READS_FOREVER)
+    caller = subprocess.Popen(
+        [sys.executable, str(script), str(endless)], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+
+    def family() -> list[psutil.Process]:
+        return psutil.Process(caller.pid).children(recursive=True)
+
+    eventually(lambda: any(len(process.children()) for process in family()))
+    born = family()
+    caller.kill()
+    caller.wait()
+    assert not psutil.wait_procs(born, DEADLINE_S)[1]
+
+
 CONFINED = """
 import socket, subprocess, sys
 from services.knowledge.loaders import child

@@ -6,13 +6,14 @@ a wrong text.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import logging
+import multiprocessing
 import os
 import resource
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,6 @@ HEAVY = ("charset_normalizer", "docx", "lxml.html", "markdown_it", "pypdf")
 """Imported once in the fork server, so that a child starts in milliseconds."""
 DENIED = ("socket.__new__", "subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty")
 CPU_GRACE_S = 5
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def preload() -> None:
 
 def run(path: str, name: str, limits: Limits, result: str) -> None:
     """Read the file at `path` and write the outcome to `result`; the body of a child process."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
     confine(limits)
     logging.disable(logging.CRITICAL)  # reading libraries comment on every oddity; the outcome says what matters
     outcome = read_here(Path(path), name, limits)
@@ -65,16 +66,13 @@ def run(path: str, name: str, limits: Limits, result: str) -> None:
 
 
 def confine(limits: Limits) -> None:
-    """Bound this process's memory and time, take network and programs from it, and tie its life to its parent's.
+    """Bound this process's memory and time, and take network and programs from it.
 
     The hook cannot be removed again. It binds Python code; the native readers have no code for networks.
     """
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-    cpu_s = limits.timeout_s + CPU_GRACE_S
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + CPU_GRACE_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _lower(resource.RLIMIT_AS, limits.memory_bytes)
+    _lower(resource.RLIMIT_CPU, limits.timeout_s + CPU_GRACE_S)
+    _lower(resource.RLIMIT_CORE, 0)
     sys.addaudithook(_deny)
 
 
@@ -94,6 +92,19 @@ def read_here(path: Path, name: str, limits: Limits) -> Outcome:
     except Exception as error:  # noqa: BLE001 - whatever a reading library raises says that it cannot read the file
         damaged = Damaged(name=name, reason=type(error).__name__)
         return Outcome(code=damaged.code, params=damaged.params, detail=traceback.format_exc(limit=-8))
+
+
+def _follow_parent() -> None:
+    """End this process when the one that asked for it has died; the fork server lives on while a child does."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _lower(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def _deny(event: str, _: tuple[Any, ...]) -> None:

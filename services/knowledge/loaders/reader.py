@@ -91,7 +91,8 @@ class Reader:
             try:
                 self._watch(process, name, given_up)
             finally:
-                process.kill()
+                if process.is_alive():  # asked first, so that no other process of a used pid is meant
+                    process.kill()
                 process.join()
             if process.exitcode == -signal.SIGXCPU:
                 raise self._timeout(name)
