@@ -80,6 +80,7 @@ def test_marks_without_a_passage_are_text_and_no_link() -> None:
         "<img src=http://evil.example/a.png>",
         "<div>\n<script>alert(1)</script>\n</div>",
         "<!--\n```\n-->\n```\n![x](http://evil.example/a.png)\n```\n",
+        "\\`no code: ![x](http://evil.example/a.png) `",
         "`open\n\n![x](http://evil.example/a.png) `",
         "$$\n```\n$$\n\n![x](http://evil.example/a.png)",
         "[text](javascript:alert(1))",
