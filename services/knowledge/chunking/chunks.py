@@ -33,14 +33,22 @@ def make_chunks(
     paths = _HeadingPaths(document.headings)
     chunks: list[Chunk] = []
     cut_again = 0
-    for span in chunker.spans(document):
-        pieces = list(window.fitting(document.text, *span))
+    for page, begin, finish in _page_spans(document, chunker):
+        pieces = list(window.fitting(document.text, begin, finish))
         cut_again += len(pieces) > 1
         for start, end in pieces:
-            text = document.text[start:end]
-            chunks.append(Chunk(len(chunks), start, end, text, document.page_at(start), paths.at(start)))
+            chunks.append(Chunk(len(chunks), start, end, document.text[start:end], page, paths.at(start)))
     notices = [Notice("chunks_split_at_window", {"count": cut_again})] if cut_again else []
     return chunks, notices
+
+
+def _page_spans(document: Extracted, chunker: Chunker) -> Iterator[tuple[int | None, int, int]]:
+    """Page, start and end of each span. A span never runs over the end of a page: a citation names one page."""
+    if not document.pages:
+        yield from ((None, start, end) for start, end in chunker.spans(document))
+    for page in document.pages:
+        alone = Extracted(document.text[page.start : page.end], document.media_type)
+        yield from ((page.number, page.start + start, page.start + end) for start, end in chunker.spans(alone))
 
 
 class _Window:
