@@ -13,15 +13,10 @@ from typing import Any
 
 import streamlit as st
 
+from services.chat.citations import defuse, linked
 from ui.i18n import _
 from ui.text import html_text
 
-_CODE = re.compile(
-    r"(?P<fenced>^[ ]{0,3}(?P<fence>`{3,}|~{3,})[^\n]*$.*?(?:^[ ]{0,3}(?P=fence)[`~]*[ ]*$|\Z))"
-    r"|(?P<inline>(?P<ticks>`+)(?!`)(?:(?!\n[ ]*\n).)+?(?<!`)(?P=ticks)(?!`))",
-    re.MULTILINE | re.DOTALL,
-)
-_MARK = re.compile(r"(?<!\\)\[(\d{1,3})\](?!\()")
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 _LISTENER = """
@@ -58,7 +53,7 @@ def clicked(key: str = "lectern-listener") -> Click | None:
     return Click(answer, int(number)) if answer and number.isdigit() else None
 
 
-def answer_markdown(text: str, key: str, titles: Mapping[int, str] | None = None) -> str:
+def answer_markdown(text: str, key: str, titles: Mapping[int, str]) -> str:
     """A model's answer as Markdown whose marks `[n]` are links and that loads nothing.
 
     Args:
@@ -67,25 +62,12 @@ def answer_markdown(text: str, key: str, titles: Mapping[int, str] | None = None
     """
     if not _KEY.fullmatch(key):
         raise ValueError(f"not a key: {key!r}")
-
-    def mark(match: re.Match[str]) -> str:
-        number = int(match[1])
-        if titles is not None and number not in titles:
-            return f"\\[{number}\\]"
-        title = _quoted((titles or {}).get(number, ""))
-        return f'[\\[{number}\\]](#cite-{key}-{number} "{title}")'
-
-    parts, end = [], 0
-    for code in _CODE.finditer(text):
-        parts.append(_MARK.sub(mark, _prose(text[end : code.start()])))
-        # Inside code an escape would be seen; a character without width parts the two that make an image.
-        parts.append(code[0].replace("![", "!\u200b["))
-        end = code.end()
-    parts.append(_MARK.sub(mark, _prose(text[end:])))
-    return "".join(parts)
+    return linked(
+        defuse(text), {number: f'#cite-{key}-{number} "{_quoted(title)}"' for number, title in titles.items()}
+    )
 
 
-def answer(text: str, key: str, titles: Mapping[int, str] | None = None) -> None:
+def answer(text: str, key: str, titles: Mapping[int, str]) -> None:
     """Show a model's answer with marks that can be pressed; `clicked` tells which one was."""
     st.markdown(answer_markdown(text, key, titles))
 
@@ -117,13 +99,6 @@ def beside(*, opened: bool) -> Iterator[tuple[Any, Any]]:
     if opened:
         aside.html('<span class="lectern-opened"></span>')
     yield main, aside
-
-
-def _prose(text: str) -> str:
-    # `![` would load an image; `$` before a figure is money, not a formula; a lone `~` means "about", not struck out.
-    text = text.replace("![", "!\\[")
-    text = re.sub(r"(?<!\\)\$(?=\d)", r"\\$", text)
-    return re.sub(r"(?<![~\\])~(?!~)", r"\\~", text)
 
 
 def _quoted(text: str) -> str:

@@ -7,7 +7,6 @@ import time
 import streamlit as st
 
 from services.app import Services
-from services.chat.citations import defuse
 from services.chat.ports import Passage
 from services.core.clock import now_ms
 from services.core.errors import from_row
@@ -15,8 +14,8 @@ from services.core.units import milliseconds_text
 from services.store.conversations import TurnRecord
 from ui import citations, errors, i18n
 from ui.i18n import _, ngettext
-from ui.text import html_text, markdown_text
-from ui.widgets import facts_line, progress_row, safe_text
+from ui.text import markdown_text
+from ui.widgets import facts_line, progress_row, remark, safe_text
 
 POLL_S = 0.12
 READER, MODEL = ":material/person:", ":material/menu_book:"
@@ -61,7 +60,7 @@ def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
     with st.chat_message("assistant", avatar=MODEL):
         passages = passages_of(turn)
         if turn.answer.strip():
-            citations.answer(defuse(turn.answer), turn.id, {p.number: _where(p) for p in passages})
+            citations.answer(turn.answer, turn.id, {p.number: _where(p) for p in passages})
         _outcome(services, owner, turn)
         facts_line(*_facts(turn, passages))
 
@@ -84,7 +83,7 @@ def live_turn(services: Services, turn: TurnRecord) -> None:
             if turn.answer:
                 with body.container():
                     titles = {p.number: _where(p) for p in passages_of(turn)}
-                    citations.answer(defuse(turn.answer), turn.id, titles)
+                    citations.answer(turn.answer, turn.id, titles)
             time.sleep(POLL_S)
             turn = services.chat.turn(turn.id)
     st.rerun()
@@ -131,11 +130,7 @@ def _status(turn: TurnRecord) -> None:
 
 def _outcome(services: Services, owner: str, turn: TurnRecord) -> None:
     if turn.state == "failed" and turn.error_code:
-        rendered = from_row(turn.error_code, turn.error_params).render(i18n.language())
-        st.html(
-            f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
-            f"<span>{html_text(rendered.remedy)}</span></div>"
-        )
+        remark(from_row(turn.error_code, turn.error_params).render(i18n.language()))
     elif turn.state == "interrupted":
         safe_text(_("Interrupted: the process that was answering ended. What was said is kept."), muted=True)
     elif turn.state == "stopped":

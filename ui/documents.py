@@ -14,8 +14,8 @@ from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
 from ui import errors, i18n
 from ui.i18n import _, ngettext
-from ui.text import html_text, markdown_text
-from ui.widgets import progress_row, row, safe_text
+from ui.text import markdown_text
+from ui.widgets import progress_row, remark, row, safe_text
 
 PAGE_SIZE = 20
 POLL_S = 1.0
@@ -108,11 +108,7 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
     if document.state is DocumentState.EMBEDDING:
         progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"))
     if document.error:
-        rendered = from_row(document.error.code, document.error.params).render(i18n.language())
-        st.html(
-            f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
-            f"<span>{html_text(rendered.remedy)}</span></div>"
-        )
+        remark(from_row(document.error.code, document.error.params).render(i18n.language()))
     for notice in document.notices:
         safe_text(render_notice(notice, i18n.language()), muted=True, small=True)
 

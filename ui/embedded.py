@@ -10,8 +10,7 @@ from services.core.units import MIB
 from services.store.jobs import FAILED, WORKING, JobRecord
 from ui import errors, i18n
 from ui.i18n import _
-from ui.text import html_text
-from ui.widgets import progress_row, safe_text
+from ui.widgets import progress_row, remark, safe_text
 
 POLL_S = 1.0
 FIRST_SEEN = "embedded.first_seen"
@@ -57,7 +56,5 @@ def _fetching(job: JobRecord) -> None:
 
 def _failed(services: Services, job: JobRecord) -> None:
     error = services.job_error(job).render(i18n.language())
-    st.html(
-        f'<div class="lectern-remark"><span>{html_text(error.message)}</span> <span>{html_text(error.remedy)}</span></div>'
-    )
+    remark(error)
     st.button(_("Try again"), on_click=errors.attempt, args=(services.store.jobs.wish, job.id), key="fetch-again")

@@ -10,8 +10,7 @@ from services.core.units import milliseconds_text
 from services.store.servers import ServerRecord
 from ui import errors, i18n
 from ui.i18n import _
-from ui.text import html_text
-from ui.widgets import facts_line, row, safe_text
+from ui.widgets import facts_line, remark, row, safe_text
 
 POLL_S = 2.0
 TESTED = "servers.tested"
@@ -46,11 +45,7 @@ def _server(services: Services, record: ServerRecord) -> None:
         elif st.button("", key=f"remove-{record.id}", icon=":material/delete:", type="tertiary", help=_("Remove")):
             _confirm(services, record)
     if record.error_code and record.state in ("failed", "unreachable", "starting"):
-        rendered = from_row(record.error_code, record.error_params).render(i18n.language())
-        st.html(
-            f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
-            f"<span>{html_text(rendered.remedy)}</span></div>"
-        )
+        remark(from_row(record.error_code, record.error_params).render(i18n.language()))
     _shown_test(record)
 
 

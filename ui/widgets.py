@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from services.core.errors import Rendered
 from services.core.i18n import N_
 from services.core.units import UNKNOWN, milliseconds_text
 from ui.i18n import _
@@ -79,6 +80,14 @@ def cards(figures: Iterable[Card]) -> None:
 def facts_line(*facts: object) -> None:
     """Show one grey line of facts; None and empty ones are left out."""
     st.html(_facts_html(facts))
+
+
+def remark(rendered: Rendered) -> None:
+    """Say beneath a thing what is not well with it, and what to do."""
+    st.html(
+        f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
+        f"<span>{html_text(rendered.remedy)}</span></div>"
+    )
 
 
 @contextmanager

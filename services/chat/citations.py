@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -42,24 +42,6 @@ class Citation:
     supported: bool | None = None
 
 
-class CitationStream:
-    """Finds marks in an answer while it grows. What it has found is settled by `marks` when the answer is whole."""
-
-    def __init__(self, passages_count: int) -> None:
-        self.text = ""
-        self._passages_count = passages_count
-        self._seen_to = 0
-
-    def feed(self, delta: str) -> list[Mark]:
-        """Take the next piece and return the marks that it completed; a mark may come in several pieces."""
-        self.text += delta
-        if not any(closing in delta for closing in "]】］"):
-            return []
-        found = [mark for mark in marks(self.text, self._passages_count) if mark.start >= self._seen_to]
-        self._seen_to = max((mark.end for mark in found), default=self._seen_to)
-        return found
-
-
 def marks(text: str, passages_count: int) -> list[Mark]:
     """The marks of an answer in their order; numbers without a passage, and whatever stands in code, are text."""
     return [
@@ -91,23 +73,23 @@ def defuse(text: str) -> str:
         part = part.replace("![", "[").replace("](", "] (").replace("]:", "]\\:")
         # A lone dollar would make what stands between two prices a formula.
         part = re.sub(r"(?<!\\)\$", r"\\$", _TAG_START.sub("&lt;", part))
+        part = re.sub(r"(?<![~\\])~(?!~)", r"\\~", part)  # a lone one means "about", not struck out
         return _URL.sub(r"`\g<0>`", part)
 
     # Inline code ends where a renderer thinks it does; an image would be fetched if it thought otherwise.
     return _rewritten(text, outside, inline=lambda code: code.replace("](", "] ("))
 
 
-def linked(text: str, count: int, anchor: str = "#cite-{n}") -> str:
-    """The answer with each mark as a link to its passage: [1] becomes [\\[1\\]](#cite-1).
+def linked(text: str, targets: Mapping[int, str]) -> str:
+    """The answer with each mark as a link to its passage: [1, 2] becomes [\\[1\\]](…)[\\[2\\]](…).
 
     Args:
         text: Markdown, as `defuse` leaves it.
-        count: how many passages there are; marks beyond that stay text.
+        targets: what each passage's number leads to, with a quoted title if there is one; other numbers stay text.
     """
 
     def shown(number: int) -> str:
-        link = f"({anchor.format(n=number)})" if 1 <= number <= count else ""
-        return f"[\\[{number}\\]]{link}" if link else f"\\[{number}\\]"
+        return f"[\\[{number}\\]]({targets[number]})" if number in targets else f"\\[{number}\\]"
 
     pieces, position = [], 0
     for start, end, numbers in _groups(text):

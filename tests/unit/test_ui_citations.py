@@ -8,10 +8,14 @@ from markdown_it.token import Token
 
 from ui.citations import answer_markdown
 
+TITLES = dict.fromkeys(range(1, 13), "")
+
 
 def parts(text: str, titles: dict[int, str] | None = None) -> list[Token]:
     """What a Markdown reader makes of the answer, flat."""
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(answer_markdown(text, "turn-1", titles))
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(
+        answer_markdown(text, "turn-1", TITLES if titles is None else titles)
+    )
     return [part for token in tokens for part in (token.children or [token])]
 
 
@@ -77,9 +81,9 @@ def test_no_image_is_left(text: str) -> None:
 
 
 def test_money_and_about_signs_are_no_formulas_and_no_deletions() -> None:
-    assert answer_markdown("~$5 or ~$6", "t") == "\\~\\$5 or \\~\\$6"
+    assert answer_markdown("~$5 or ~$6", "t", {}) == "\\~\\$5 or \\~\\$6"
 
 
 def test_a_key_that_could_leave_its_link_is_refused() -> None:
     with pytest.raises(ValueError):
-        answer_markdown("[1]", 'x" onclick="')
+        answer_markdown("[1]", 'x" onclick="', {})
