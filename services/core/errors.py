@@ -8,7 +8,7 @@
     ├── ConflictError          NameTaken · PortInUse · EmbedderMismatch · IllegalTransition · AlreadyRunning
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
-    │                          PackageMissing · DatabaseUnavailable
+    │                          PackageMissing · DatabaseUnavailable · EncoderCrashed
     ├── AccessError            Unauthorized · Forbidden
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch
     ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer
@@ -220,6 +220,11 @@ class PackageMissing(UnavailableError):
 class DatabaseUnavailable(UnavailableError):
     message = N_("The database at {path} cannot be used: {reason}.")
     remedy = N_("Check that the folder exists, that you may write to it, and that the disk is healthy.")
+
+
+class EncoderCrashed(UnavailableError):
+    message = N_("The embedder crashed {attempts} times in a row on the same text.")
+    remedy = N_("Try again; if it stays, the text holds something that it cannot take: leave this document out.")
 
 
 class AccessError(AppError): ...
