@@ -1,0 +1,145 @@
+"""Reading documents and counts as lists show them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from services.knowledge.types import (
+    BaseCounts,
+    DocumentRow,
+    DocumentState,
+    Extracted,
+    Heading,
+    Notice,
+    PageSpan,
+    RevisionKey,
+    StoredChunk,
+)
+
+# The vectors of a ready revision were counted when it was published; counting them again belongs to `verify`.
+DOCUMENTS = """
+    SELECT d.answering, d.last_name, d.created_at_ms AS document_created_at_ms, r.*,
+        (SELECT json_group_array(name) FROM
+            (SELECT name FROM names n WHERE n.document_id = d.document_id ORDER BY n.noted)) AS names,
+        CASE WHEN r.state = 'ready' THEN r.chunks WHEN NOT r.settled THEN
+            (SELECT COUNT(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.chunk_id
+                WHERE c.document_id = r.document_id AND c.revision = r.revision)
+            ELSE 0 END AS chunks_done
+    FROM documents d JOIN revisions r ON r.document_id = d.document_id AND r.revision = d.newest
+"""
+NAMED = DOCUMENTS + " WHERE d.superseded_by IS NULL"
+BY_ID = DOCUMENTS + " WHERE d.document_id = ?"
+BY_NAME = DOCUMENTS + " JOIN names held ON held.document_id = d.document_id WHERE held.name = ?"
+
+COUNTS = """
+    SELECT COUNT(*) FILTER (WHERE d.superseded_by IS NULL) AS documents,
+        COUNT(*) FILTER (WHERE d.superseded_by IS NULL AND newest.settled) AS settled,
+        COUNT(*) FILTER (WHERE d.superseded_by IS NULL AND newest.state = 'failed') AS failed,
+        COALESCE(SUM(answering.chunks), 0) AS chunks
+    FROM documents d
+    JOIN revisions newest ON newest.document_id = d.document_id AND newest.revision = d.newest
+    LEFT JOIN revisions answering ON answering.document_id = d.document_id AND answering.revision = d.answering
+"""
+
+
+def documents(connection: sqlite3.Connection) -> list[DocumentRow]:
+    """All documents that have a name, by name."""
+    rows = connection.execute(NAMED)
+    return sorted(map(_document, rows), key=lambda row: row.name)
+
+
+def document(connection: sqlite3.Connection, reference: str) -> DocumentRow | None:
+    """The document with this id, or else with this name; by id also one that only answers until another is ready."""
+    try:
+        kept = unicodedata.normalize("NFC", reference)
+        kept.encode()
+    except UnicodeEncodeError:
+        return None
+    row = connection.execute(BY_ID, (reference,)).fetchone() or connection.execute(BY_NAME, (kept,)).fetchone()
+    return _document(row) if row else None
+
+
+def _document(row: sqlite3.Row) -> DocumentRow:
+    names = tuple(json.loads(row["names"]))
+    return DocumentRow(
+        document_id=row["document_id"],
+        name=names[0] if names else row["last_name"],
+        names=names,
+        revision=row["revision"],
+        attempt=row["attempt"],
+        state=DocumentState(row["state"]),
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        media_type=row["media_type"],
+        pages=row["pages"],
+        chunks=row["chunks"],
+        chunks_done=row["chunks_done"],
+        answering_revision=row["answering"],
+        notices=(*from_json(row["read_notices"]), *from_json(row["split_notices"])),
+        error=Notice(row["error_code"], json.loads(row["error_params"])) if row["error_code"] else None,
+        created_at_ms=row["document_created_at_ms"],
+        updated_at_ms=row["updated_at_ms"],
+    )
+
+
+def pending(connection: sqlite3.Connection) -> list[RevisionKey]:
+    """Revisions that have not settled, oldest first."""
+    rows = connection.execute(
+        "SELECT r.document_id, r.revision, r.attempt FROM revisions r JOIN documents d"
+        " ON d.document_id = r.document_id AND d.newest = r.revision"
+        " WHERE NOT r.settled ORDER BY r.noted"
+    )
+    return [RevisionKey(row["document_id"], row["revision"], row["attempt"]) for row in rows]
+
+
+def counts(connection: sqlite3.Connection) -> BaseCounts:
+    """What searches find now. Cost: grows with the documents, not with their chunks."""
+    row = connection.execute(COUNTS).fetchone()
+    return BaseCounts(row["documents"], row["chunks"], row["chunks"], row["settled"], row["failed"])
+
+
+def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Extracted | None:
+    """The extracted text of a revision."""
+    row = connection.execute(
+        "SELECT t.text, t.pages, t.headings, r.media_type, r.read_notices FROM texts t JOIN revisions r"
+        " ON r.document_id = t.document_id AND r.revision = t.revision WHERE t.document_id = ? AND t.revision = ?",
+        (document_id, revision),
+    ).fetchone()
+    if row is None:
+        return None
+    return Extracted(
+        text=row["text"],
+        media_type=row["media_type"],
+        pages=tuple(PageSpan(*page) for page in json.loads(row["pages"])),
+        headings=tuple(Heading(*heading) for heading in json.loads(row["headings"])),
+        notices=from_json(row["read_notices"]),
+    )
+
+
+def chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int]) -> list[StoredChunk]:
+    """The visible chunks among these ids, in the order asked."""
+    rows = connection.execute(
+        'SELECT c.chunk_id, c.document_id, c.revision, c.ordinal, c.start, c."end", c.text, c.page, c.heading,'
+        " COALESCE((SELECT name FROM names n WHERE n.document_id = d.document_id ORDER BY n.noted LIMIT 1),"
+        "          d.last_name) AS document"
+        " FROM chunks c JOIN documents d ON d.document_id = c.document_id AND d.answering = c.revision"
+        " WHERE c.chunk_id IN (SELECT value FROM json_each(?))",
+        (json.dumps([int(chunk_id) for chunk_id in chunk_ids]),),
+    )
+    found = {row["chunk_id"]: StoredChunk(**dict(row)) for row in rows}
+    return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
+
+
+def to_json(notices: Iterable[Notice]) -> str:
+    """Notices as they are stored."""
+    return json.dumps([[notice.code, dict(notice.params)] for notice in notices])
+
+
+def from_json(stored: str) -> tuple[Notice, ...]:
+    """Notices as they were."""
+    pairs: list[tuple[str, dict[str, Any]]] = json.loads(stored)
+    return tuple(Notice(code, params) for code, params in pairs)

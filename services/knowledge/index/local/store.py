@@ -1,0 +1,172 @@
+"""`LocalBaseStore`: one knowledge base in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.core.errors import DatabaseUnavailable
+from services.knowledge.embedders.protocol import Vectors
+from services.knowledge.index.local import documents, rows, staging
+from services.knowledge.index.local.connections import Connections, gate
+from services.knowledge.index.local.schema import migrate
+from services.knowledge.index.local.search import DenseIndex
+from services.knowledge.index.local.verify import verify
+from services.knowledge.types import (
+    BaseCounts,
+    Chunk,
+    DenseHit,
+    DocumentRow,
+    DocumentState,
+    Extracted,
+    Notice,
+    Original,
+    RevisionKey,
+    StagedChunk,
+    StoredChunk,
+    VerifyReport,
+)
+
+FILE_NAME = "base.sqlite3"
+
+
+class LocalBaseStore:
+    """A `BaseStore` on SQLite and FAISS. Thread-safe; any number of processes may hold the same folder.
+
+    Every method raises DatabaseUnavailable or DiskFull when the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the base in a folder, making both where there is none."""
+        path = folder / FILE_NAME
+        self._connections = Connections(path)
+        self._index = DenseIndex(str(path))
+        with gate(path):
+            folder.mkdir(parents=True, exist_ok=True)
+        migrate(self._connections)
+
+    def fingerprint(self) -> str | None:
+        """The fingerprint that the vectors were made with; None until `bind`."""
+        with self._connections.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'fingerprint'").fetchone()
+            return row and str(row["value"])
+
+    def bind(self, fingerprint: str) -> None:
+        """Set the fingerprint of a base that has none yet."""
+        with self._connections.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('fingerprint', ?)", (fingerprint,))
+
+    def add(self, name: str, original: Original) -> DocumentRow:
+        """Note that `name` now has this content."""
+        with self._connections.writing() as connection:
+            added = rows.document(connection, documents.add(connection, name, original))
+        if added is None:
+            raise DatabaseUnavailable(path=str(self._connections.path), reason="the new row is missing")
+        return added
+
+    def documents(self) -> list[DocumentRow]:
+        """All documents, by name."""
+        with self._connections.reading() as connection:
+            return rows.documents(connection)
+
+    def document(self, reference: str) -> DocumentRow | None:
+        """The document with this id, or else with this name."""
+        with self._connections.reading() as connection:
+            return rows.document(connection, reference)
+
+    def remove(self, document_id: str) -> bool:
+        """Remove a document with everything made of it."""
+        with self._connections.writing() as connection:
+            return documents.remove(connection, document_id)
+
+    def retry(self, document_id: str) -> bool:
+        """Queue the newest revision again if it has failed or was cancelled."""
+        with self._connections.writing() as connection:
+            return documents.requeue(connection, document_id)
+
+    def cancel(self, document_id: str) -> bool:
+        """Cancel the newest revision unless it has settled."""
+        with self._connections.writing() as connection:
+            return documents.cancel(connection, document_id)
+
+    def pending(self) -> list[RevisionKey]:
+        """Revisions that have not settled, oldest first."""
+        with self._connections.reading() as connection:
+            return rows.pending(connection)
+
+    def current(self, key: RevisionKey) -> bool:
+        """Whether work on this revision and attempt is still wanted."""
+        with self._connections.reading() as connection:
+            return documents.wanted(connection, key)
+
+    def originals(self) -> set[str]:
+        """SHA-256 of each original that some revision still needs."""
+        with self._connections.reading() as connection:
+            return {row["sha256"] for row in connection.execute("SELECT DISTINCT sha256 FROM revisions")}
+
+    def set_state(self, key: RevisionKey, state: DocumentState) -> bool:
+        """Say what is being done now; settling is for `fail`, `cancel` and `publish`."""
+        if state.settled:
+            raise ValueError(f"{state} is not a state of work")
+        with self._connections.writing() as connection:
+            return staging.set_state(connection, key, state)
+
+    def fail(self, key: RevisionKey, error: Notice) -> bool:
+        """Settle as failed."""
+        with self._connections.writing() as connection:
+            return documents.settle(connection, key, DocumentState.FAILED, error)
+
+    def write_text(self, key: RevisionKey, document: Extracted) -> bool:
+        """Store the extracted text, replacing an earlier try's."""
+        with self._connections.writing() as connection:
+            return staging.write_text(connection, key, document)
+
+    def text(self, document_id: str, revision: int) -> Extracted | None:
+        """The extracted text of a revision."""
+        with self._connections.reading() as connection:
+            return rows.text(connection, document_id, revision)
+
+    def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
+        """Store all chunks of a revision, invisible to searches."""
+        with self._connections.writing() as connection:
+            return staging.stage(connection, key, chunks, notices)
+
+    def unembedded(self, key: RevisionKey, limit: int) -> list[StagedChunk]:
+        """Staged chunks without a vector, in order."""
+        with self._connections.reading() as connection:
+            return staging.unembedded(connection, key, limit)
+
+    def store_vectors(self, key: RevisionKey, chunk_ids: Sequence[int], vectors: Vectors) -> bool:
+        """Store vectors of staged chunks. Raises: EmbedderMismatch, InvalidValue."""
+        with self._connections.writing() as connection:
+            return staging.store_vectors(connection, key, chunk_ids, vectors)
+
+    def publish(self, key: RevisionKey) -> bool:
+        """Count, and make the revision the one that answers. Raises: CountMismatch."""
+        with self._connections.writing() as connection:
+            return staging.publish(connection, key)
+
+    def search(self, vector: Vectors, top_k: int) -> list[DenseHit]:
+        """The nearest visible chunks by cosine, best first. Raises: EmbedderMismatch, InvalidValue."""
+        with self._connections.reading() as connection:
+            return self._index.search(connection, vector, top_k)
+
+    def chunks(self, chunk_ids: Sequence[int]) -> list[StoredChunk]:
+        """The visible chunks among these ids, in the order asked."""
+        with self._connections.reading() as connection:
+            return rows.chunks(connection, chunk_ids)
+
+    def counts(self) -> BaseCounts:
+        """What searches find now, and how many documents have settled."""
+        with self._connections.reading() as connection:
+            return rows.counts(connection)
+
+    def verify(self) -> VerifyReport:
+        """Count everything and check every law."""
+        with self._connections.reading() as connection:
+            return verify(connection, self._index.count(connection))
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+        self._connections.close()
+        self._index.close()
