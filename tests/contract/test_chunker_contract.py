@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.core.errors import InvalidValue
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import CHUNKERS, make_chunker
-from services.knowledge.types import Extracted, PageSpan
+from services.knowledge.types import Extracted
 
 ENGLISH = st.lists(
     st.sampled_from(["pump ", "the ", "starts. ", "at six,\n", "A-7;\t", "\n\n", "valve! "]), max_size=200
@@ -43,19 +43,6 @@ def test_spans_are_true_ordered_bounded_and_cover_the_text(text, spec):
         assert end - next_start <= spec.overlap
     covered = {offset for start, end in spans for offset in range(start, end)}
     assert all(offset in covered for offset, letter in enumerate(text) if not letter.isspace())
-
-
-@given(pages=st.lists(MIXED.map("".join), min_size=1, max_size=5), spec=SPECS)
-@settings(max_examples=100, deadline=None)
-def test_an_overlap_never_begins_on_an_earlier_page_than_the_text_it_adds(pages, spec):
-    spans, position = [], 0
-    for number, page in enumerate(pages, 1):
-        spans.append(PageSpan(number, position, position + len(page)))
-        position += len(page) + 2
-    document = Extracted("\n\n".join(pages), "application/pdf", pages=tuple(spans))
-    cuts = list(make_chunker(spec).spans(document))
-    for (_, end), (start, _) in pairwise(cuts):
-        assert start >= end or document.page_at(start) == document.page_at(end)
 
 
 def test_english_is_cut_at_sentences_and_chinese_too():

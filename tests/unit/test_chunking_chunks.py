@@ -53,8 +53,7 @@ def test_every_chunk_fits_and_no_character_is_lost(text, window, overlap):
     assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
     assert all(chunk.text == text[chunk.start : chunk.end] == chunk.text.strip() != "" for chunk in chunks)
     assert all(count(chunk.text) <= window or len(chunk.text) == 1 for chunk in chunks)
-    if not notices:  # a span that was cut again ends after its overlapping neighbour begins
-        assert all(before.start <= after.start and before.end <= after.end for before, after in pairwise(chunks))
+    assert all(before.start <= after.start and before.end <= after.end for before, after in pairwise(chunks))
     covered = {offset for chunk in chunks for offset in range(chunk.start, chunk.end)}
     assert all(offset in covered for offset, letter in enumerate(text) if not letter.isspace())
     assert all(notice.code == "chunks_split_at_window" for notice in notices)
@@ -71,6 +70,14 @@ def test_a_chunk_beyond_the_window_is_cut_at_a_border_and_counted():
 def test_a_chunk_beyond_the_window_leaves_no_small_rest():
     chunks, _ = make_chunks(Extracted("水泵启动" * 30, "text/plain"), chunker(), 110 + SPECIAL, count_characters)
     assert [len(chunk.text) for chunk in chunks] == [60, 60]
+
+
+def test_an_overlap_is_given_up_before_a_chunk_is_cut():
+    text = "".join(f"Valve {number:03} is closed. " for number in range(20))
+    plain, _ = make_chunks(Extracted(text, "text/plain"), chunker(70), 100, count_characters)
+    chunks, notices = make_chunks(Extracted(text, "text/plain"), chunker(140, 70), 72 + SPECIAL, count_characters)
+    assert notices == []
+    assert [chunk.text for chunk in chunks] == [chunk.text for chunk in plain]
 
 
 def test_chunks_within_the_window_have_no_notice():
@@ -136,7 +143,7 @@ def test_no_chunk_runs_over_the_end_of_its_page(texts, overlap):
     document = Extracted("\n\n".join(texts), "application/pdf", tuple(pages))
     chunks, _ = make_chunks(document, chunker(100, overlap), 512, count_characters)
     for chunk in chunks:
-        page = pages[chunk.page - 1]
+        page = next(page for page in pages if page.number == chunk.page)
         assert page.start <= chunk.start < chunk.end <= page.end
     covered = {offset for chunk in chunks for offset in range(chunk.start, chunk.end)}
     assert all(offset in covered for offset, letter in enumerate(document.text) if not letter.isspace())

@@ -52,6 +52,20 @@ def test_a_byte_order_mark_is_no_part_of_the_text():
     assert decode(codecs.BOM_UTF8 + b"Seal").text == "Seal"
 
 
+def test_chinese_that_is_valid_utf8_by_chance_is_read_as_chinese():
+    raw = "水位：水深，水温".encode("gb18030")
+    assert decode(raw).text == "水位：水深，水温"
+    assert decode("水水".encode("gb18030")).text == "水水"
+
+
+@pytest.mark.parametrize(
+    "text", ["مرحبا بالعالم", "שלום עולם", "Καλημέρα κόσμε", "Привет, мир", "naïve façade", "สวัสดี", "🙂"]
+)
+def test_short_utf8_of_any_script_is_believed(text):
+    found = decode(text.encode())
+    assert (found.text, found.encoding) == (text, "utf-8")
+
+
 def test_a_stray_nul_does_not_make_a_text_wide():
     text = "2026-03-01 pump started\n" * 20
     assert decode((text + "\x00" + text).encode()).text == text + "\x00" + text

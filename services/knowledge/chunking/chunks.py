@@ -34,6 +34,8 @@ def make_chunks(
     chunks: list[Chunk] = []
     cut_again = 0
     for page, begin, finish in _page_spans(document, chunker):
+        if chunks:
+            begin = _without_spare_overlap(document.text, begin, finish, chunks[-1], window)
         pieces = list(window.fitting(document.text, begin, finish))
         cut_again += len(pieces) > 1
         for start, end in pieces:
@@ -49,6 +51,12 @@ def _page_spans(document: Extracted, chunker: Chunker) -> Iterator[tuple[int | N
     for page in document.pages:
         alone = Extracted(document.text[page.start : page.end], document.media_type)
         yield from ((page.number, page.start + start, page.start + end) for start, end in chunker.spans(alone))
+
+
+def _without_spare_overlap(text: str, start: int, end: int, earlier: Chunk, window: _Window) -> int:
+    """Where a span begins when its overlap is given up before it is cut again, and never reaches behind `earlier`."""
+    start = max(start, earlier.start)
+    return start if window.fits(text[start:end]) else max(start, earlier.end)
 
 
 class _Window:
@@ -69,11 +77,12 @@ class _Window:
         """The trimmed span, cut where it would not fit; nothing for white space."""
         start, end = _trimmed(text, start, end)
         while start < end:
-            cut = end if self._fits(text[start:end]) else self._cut(text, start, self._even_end(text, start, end))
+            cut = end if self.fits(text[start:end]) else self._cut(text, start, self._even_end(text, start, end))
             yield _trimmed(text, start, cut)
             start, end = _trimmed(text, cut, end)
 
-    def _fits(self, text: str) -> bool:
+    def fits(self, text: str) -> bool:
+        """Whether the embedder can read a text whole."""
         if len(text) <= self._room and len(unicodedata.normalize("NFKC", text).encode()) <= self._room:
             return True
         return self._count(text) <= self._tokens
@@ -88,13 +97,13 @@ class _Window:
         fits, beyond = start + 1, end
         while beyond - fits > 1:
             middle = (fits + beyond) // 2
-            if self._fits(text[start:middle]):
+            if self.fits(text[start:middle]):
                 fits = middle
             else:
                 beyond = middle
         borders = [found.end() for found in _BORDER.finditer(text, (start + fits) // 2, fits)]
         natural = borders[-1] if borders else fits
-        return natural if self._fits(text[start:natural]) else fits
+        return natural if self.fits(text[start:natural]) else fits
 
 
 class _HeadingPaths:

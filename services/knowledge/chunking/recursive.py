@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
@@ -27,8 +26,7 @@ class RecursiveChunker:
     """LangChain's recursive splitter for English and Chinese, with true spans.
 
     The splitter partitions the text (separators are kept, nothing is stripped), so that spans follow from lengths
-    alone and repeated text cannot mislead them; the overlap is added afterwards, back to a border of words, and never
-    across the beginning of a page, so that a chunk's page is that of its own text.
+    alone and repeated text cannot mislead them; the overlap is added afterwards, back to a border of words.
     """
 
     def __init__(self, spec: ChunkerSpec) -> None:
@@ -47,14 +45,13 @@ class RecursiveChunker:
     def spans(self, document: Extracted) -> Iterator[tuple[int, int]]:
         """See Chunker.spans."""
         text = document.text
-        page_starts = [page.start for page in document.pages]
         earlier = position = 0
         for piece in self._splitter.split_text(text):
             end = position + len(piece)
             if text[position:end] != piece:
                 raise RuntimeError(f"the splitter changed the text at {position}")
             if piece.strip():
-                yield self._overlapping(text, max(earlier, _page_start(page_starts, position)), position), end
+                yield self._overlapping(text, earlier, position), end
                 earlier = position
             position = end
         if text[position:].strip():
@@ -67,8 +64,3 @@ class RecursiveChunker:
             return earliest
         border = _BORDERS.search(text, earliest - 1, start)
         return min(border.end(), start) if border else earliest
-
-
-def _page_start(page_starts: Sequence[int], offset: int) -> int:
-    index = bisect_right(page_starts, offset)
-    return page_starts[index - 1] if index else 0

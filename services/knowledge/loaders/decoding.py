@@ -61,15 +61,25 @@ def decode(raw: bytes, declared: str | None = None) -> Decoded:
         if raw.startswith(mark):
             return Decoded(raw.decode(encoding, "replace"), encoding, 1.0, True)
     if b"\x00" not in raw[:SAMPLE_BYTES]:
-        try:
-            return Decoded(raw.decode("utf-8"), "utf-8", 1.0, True)
-        except UnicodeDecodeError:
-            pass
+        text = _utf8(raw)
+        if text is not None:
+            return Decoded(text, "utf-8", 1.0, True)
     sample = _sample(raw)
     scores = _scores(sample, _codec(declared))
     encoding = max(scores, key=lambda key: scores[key])
     sure = scores[encoding] >= SURE and not _rivals(sample, encoding, scores)
     return Decoded(raw.decode(encoding, "replace"), encoding, min(scores[encoding], 1.0), sure)
+
+
+def _utf8(raw: bytes) -> str | None:
+    """The text where the bytes are UTF-8 and mean it: a few Chinese characters in GB 18030 can be valid by chance."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    beyond = [letter for letter in text[:SAMPLE_BYTES] if letter > "\x7f"]
+    by_chance = beyond and max(beyond) < "\u0800" and plausibility(text[:SAMPLE_BYTES]) < SURE
+    return None if by_chance else text
 
 
 def looks_like_text(head: bytes) -> bool:
@@ -173,6 +183,8 @@ def _mark(before: str, letter: str, after: str) -> float:
 def _mark_of_syllable(letter: str) -> float:
     if "\u3040" <= letter <= "\u30ff":
         return 0.9
+    if "\u0590" <= letter <= "\u06ff":
+        return 0.75
     if "\uff61" <= letter <= "\uff9f":  # half-width katakana: mostly a sign of a wrong guess
         return 0.1
     if "\u4e00" <= letter <= "\u9fff":
