@@ -66,6 +66,11 @@ def test_short_utf8_of_any_script_is_believed(text):
     assert (found.text, found.encoding) == (text, "utf-8")
 
 
+def test_long_utf8_is_believed_however_strange():
+    text = "the striker\u00e2\x80\x99s goal " * 100
+    assert decode(text.encode()).text == text
+
+
 def test_a_stray_nul_does_not_make_a_text_wide():
     text = "2026-03-01 pump started\n" * 20
     assert decode((text + "\x00" + text).encode()).text == text + "\x00" + text

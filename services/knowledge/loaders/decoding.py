@@ -29,6 +29,7 @@ SURE = 0.55
 """Readings of real text score above 0.6, wrong ones mostly below 0.5; below `HOPELESS` it is no text at all."""
 HOPELESS = 0.25
 MARGIN = 0.05
+FEW_BYTES = 200
 DECLARED_BONUS, DETECTED_MALUS = 0.15, 0.02
 FREQUENT = frozenset(
     "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民"
@@ -72,13 +73,13 @@ def decode(raw: bytes, declared: str | None = None) -> Decoded:
 
 
 def _utf8(raw: bytes) -> str | None:
-    """The text where the bytes are UTF-8 and mean it: a few Chinese characters in GB 18030 can be valid by chance."""
+    """The text where the bytes are UTF-8 and mean it: a few Chinese words in GB 18030 can be valid by chance."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    beyond = [letter for letter in text[:SAMPLE_BYTES] if letter > "\x7f"]
-    by_chance = beyond and max(beyond) < "\u0800" and plausibility(text[:SAMPLE_BYTES]) < SURE
+    beyond = [letter for letter in text if letter > "\x7f"] if len(raw) < FEW_BYTES else []
+    by_chance = beyond and max(beyond) < "\u0800" and plausibility(text) < SURE
     return None if by_chance else text
 
 
