@@ -106,8 +106,8 @@ def failing_well() -> Iterator[None]:
     except AppError as error:
         _complain(error)
         raise typer.Exit(1) from None
-    except (typer.Exit, typer.Abort, KeyboardInterrupt):
-        raise
+    except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
+        raise  # click ends quietly when whoever reads our output has gone
     except Exception as error:
         _complain(Unexpected(incident=log.incident(logging.getLogger(__name__), error, "command line")))
         raise typer.Exit(1) from error

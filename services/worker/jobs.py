@@ -41,7 +41,12 @@ class Jobs:
             enable_otlp=False,
         )
         DBOS(config=config)
-        self._workflow = DBOS.workflow(name="ingest")(self._walk)
+
+        @DBOS.workflow(name="ingest")
+        def ingest_document(base_id: str, document_id: str, revision: int, attempt: int) -> str:
+            return self._walk(base_id, RevisionKey(document_id, revision, attempt))
+
+        self._workflow = ingest_document
 
     def start(self) -> None:
         """Begin to work; what was under way when the last worker died goes on."""
@@ -57,8 +62,7 @@ class Jobs:
         """Stop taking work; what is under way goes on with the next worker."""
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
-    def _walk(self, base_id: str, document_id: str, revision: int, attempt: int) -> str:
-        key = RevisionKey(document_id, revision, attempt)
+    def _walk(self, base_id: str, key: RevisionKey) -> str:
         steps: list[Step] = [self._ingest.read, self._ingest.split, self._ingest.embed, self._ingest.publish]
         for step in steps:
             outcome = DBOS.run_step({"name": step.__name__}, self._attempt, step, base_id, key)
