@@ -105,5 +105,4 @@ def delete_dialog(services: Services, summary: BaseSummary) -> None:
 
 def sample_questions() -> list[str]:
     """Questions that the sample documents answer, in the reader's language first."""
-    mine = "zh" if language() == "zh_CN" else "en"
-    return [question for spoken, question in sorted(SAMPLE_QUESTIONS, key=lambda pair: pair[0] != mine)]
+    return [question for spoken, question in sorted(SAMPLE_QUESTIONS, key=lambda pair: pair[0] != language())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -14,10 +15,10 @@ from services.core.units import milliseconds_text
 from services.store.conversations import TurnRecord
 from ui import citations, errors, i18n
 from ui.i18n import _, ngettext
-from ui.text import markdown_text
 from ui.widgets import facts_line, progress_row, remark, safe_text
 
 POLL_S = 0.12
+WAIT_S = 1.0
 READER, MODEL = ":material/person:", ":material/menu_book:"
 PLAIN = ""
 
@@ -89,28 +90,26 @@ def live_turn(services: Services, turn: TurnRecord) -> None:
     st.rerun()
 
 
-def suggestions(questions: list[str]) -> str | None:
-    """Questions to begin with; the one that was pressed."""
-    safe_text(_("Questions to begin with"), muted=True, small=True)
-    with st.container(horizontal=True, key="lectern-suggestions"):
-        for number, question in enumerate(questions):
-            if st.button(markdown_text(question), key=f"suggestion-{number}"):
-                return question
-    return None
+def ask_when_ready(services: Services, base_id: str, question: str, ask: Callable[[str], None]) -> None:
+    """Show a fresh base's files and the server on their way, and ask as soon as both are ready."""
+    st.fragment(run_every=WAIT_S)(_await)(services, base_id, question, ask)
 
 
-def waiting_for_samples(services: Services, base_id: str) -> bool:
-    """Show the files of a fresh base on their way; False when they have settled."""
-    rows = services.knowledge.documents(services.knowledge.base(base_id))
-    settled = sum(row.state.settled for row in rows)
-    if settled == len(rows):
-        return False
-    done = sum(row.chunks_done for row in rows)
-    total = sum(row.chunks or 0 for row in rows)
-    progress_row(_("Reading the documents"), settled, len(rows), _("files"))
-    if total:
-        progress_row(_("Embedding"), done, total, _("chunks"))
-    return True
+def _await(services: Services, base_id: str, question: str, ask: Callable[[str], None]) -> None:
+    with errors.shown(), st.container(border=True):
+        safe_text(_("Next question: {question}", question=question))
+        rows = services.knowledge.documents(services.knowledge.base(base_id))
+        settled = sum(row.state.settled for row in rows)
+        server = services.servers.default()
+        if settled < len(rows):
+            progress_row(_("Reading the documents"), settled, len(rows), _("files"))
+            total = sum(row.chunks or 0 for row in rows)
+            if total:
+                progress_row(_("Embedding"), sum(row.chunks_done for row in rows), total, _("chunks"))
+        if server is None:
+            safe_text(_("Waiting for a model server to be ready."), muted=True)
+        elif settled == len(rows):
+            ask(question)
 
 
 def _question(turn: TurnRecord) -> None:
