@@ -5,7 +5,7 @@
     ├── ConfigurationError     InvalidSetting
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
     │                          PathNotFound
-    ├── ConflictError          NameTaken · PortInUse · EmbedderMismatch · IllegalTransition · AlreadyRunning
+    ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
     │                          PackageMissing · DatabaseUnavailable · EncoderCrashed
@@ -151,6 +151,12 @@ class NameTaken(ConflictError):
 class PortInUse(ConflictError):
     message = N_("Port {port} on {host} is taken by another program.")
     remedy = N_("Choose another port with --port, or end the program that uses it.")
+
+
+class PortTaken(ConflictError):
+    message = N_("Port {port}, meant for the server “{name}”, is held by another program: {program} (process {pid}).")
+    remedy = N_("The server is started again on another port. End that program if it should not be there.")
+    retryable = True
 
 
 class EmbedderMismatch(ConflictError):
