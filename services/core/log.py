@@ -9,7 +9,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
-QUIET = ("httpx", "httpcore", "openai", "alembic", "watchdog", "dbos", "asyncio")
+QUIET = ("httpx", "httpx2", "httpcore", "openai", "alembic", "watchdog", "dbos", "asyncio")
 
 
 def configure(logs: Path, process: str, *, to_stderr: bool = False) -> None:

@@ -188,7 +188,7 @@ class KnowledgeService:
         return SearchResult(question, "dense", watch.timings_ms, hits, counts.documents - counts.settled)
 
     def surroundings(
-        self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 700
+        self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 400
     ) -> Surroundings:
         """A span with the text around it, cut at line ends. Raises: DocumentNotFound."""
         extracted = self.text(base, document_id, revision)

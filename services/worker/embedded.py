@@ -54,13 +54,15 @@ class Embedded:
         return self._thread is None  # done before this worker's time: look whether the file is still there
 
     def _fetch(self, job_id: str) -> None:
-        def report(done: int, total: int | None, note: str) -> None:
-            self._jobs.report(job_id, done, total, note)
+        def report(done_bytes: int, total_bytes: int | None, note: str) -> None:
+            self._jobs.report(job_id, done_bytes, total_bytes, note)
 
         try:
             path = self._model.fetch(self._stopping.is_set, report)
             self._servers.ensure_embedded(path, self._model.settings)
             self._jobs.finish(job_id)
+        except Interrupted:
+            logger.info("fetching the embedded model goes on with the next worker")
         except Interrupted:
             logger.info("fetching the embedded model goes on with the next worker")
         except AppError as error:

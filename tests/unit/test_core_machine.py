@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,15 +22,14 @@ def test_this_process_is_alive_and_its_pid_with_another_start_time_is_not() -> N
 def test_a_process_that_has_ended_is_not_alive_even_before_it_is_reaped() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     process = Process(child.pid, psutil.Process(child.pid).create_time())
-    assert process.alive
+    before = process.alive
     assert child.stdin is not None
     child.stdin.close()
-    psutil.wait_procs([], timeout=0)
-    while psutil.pid_exists(child.pid) and psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
-        pass
-    assert not process.alive
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    unreaped = process.alive
     child.wait()
-    assert not process.alive
+    assert (before, unreaped, process.alive) == (True, False, False)
 
 
 def test_the_machine_id_is_made_once_whoever_asks_first(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""The main job as a new user does it: create a base, drop files in, ask, check the answer against its source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from services.app import bootstrap
+from services.core.settings import load
+from tests.browser.chromium import settled
+from tests.browser.conftest import ROOT, Site, serving
+from tests.fakes.chat_server import ChatServer, running_chat_server
+from tests.fakes.documents import write_pdf
+from tests.integration.test_worker import working
+
+pytestmark = pytest.mark.browser
+
+ANSWER_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def chat_server() -> Iterator[ChatServer]:
+    with running_chat_server(answer="The pump starts at six in the morning [1].", delay_s=0.05) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, chat_server: ChatServer) -> Iterator[Site]:
+    """Pages, worker and a chat server, over an empty home."""
+    home = tmp_path_factory.mktemp("journey")
+    services = bootstrap(load(home=home, embedded=False))
+    services.servers.add_remote("fake", chat_server.url)
+    services.close()
+    with working(home), serving(ROOT / "web.py", home) as site:
+        yield site
+
+
+def test_from_files_to_a_checked_answer(running: Site, page: Page, tmp_path: Path, chat_server: ChatServer) -> None:
+    pdf = write_pdf(
+        tmp_path / "pumps.pdf", ["Apples are kept in the cellar.", "The pump of the north well starts at six."]
+    )
+    note = tmp_path / "游客须知.txt"
+    note.write_text("游客须知：狗必须用绳牵着，大门下午六点关闭。", "utf-8")
+
+    page.goto(f"{running.url}/Knowledge")
+    settled(page)
+    page.get_by_role("button", name="Create a knowledge base").click()
+    page.get_by_role("textbox", name="Name").fill("Garden")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_text("This knowledge base is empty")).to_be_visible()
+
+    page.locator('input[type="file"]').set_input_files([str(pdf), str(note)])
+    expect(page.locator(".lectern-badge.ready")).to_have_count(2, timeout=ANSWER_MS)
+    expect(page.locator(".lectern-row", has_text="pumps.pdf")).to_contain_text("2 pages")
+
+    page.get_by_role("link", name="Ask").click()
+    settled(page)
+    page.get_by_test_id("stChatInputTextArea").fill("When does the pump start?")
+    page.keyboard.press("Enter")
+    mark = page.locator('a[href^="#cite-"]')
+    expect(mark).to_have_text("[1]", timeout=ANSWER_MS)
+    mark.click()
+    passage = page.locator(".lectern-passage mark")
+    expect(passage).to_have_text("The pump of the north well starts at six.")
+    expect(page.locator(".lectern-passage", has=page.locator("mark"))).to_contain_text("page 2")
+    assert "The pump of the north well" in chat_server.chats[-1].body["messages"][-1]["content"]
+
+    address = page.url
+    assert re.search(r"conversation=\w+", address)
+    page.goto(address)
+    expect(page.locator('a[href^="#cite-"]')).to_have_text("[1]")
+
+
+def test_a_reload_in_mid_answer_finds_it_growing(running: Site, page: Page, chat_server: ChatServer) -> None:
+    chat_server.set(delay_s=0.25, answer="one two three four five six seven eight nine ten eleven twelve")
+    page.goto(f"{running.url}/Chat")
+    settled(page)
+    page.get_by_test_id("stChatInputTextArea").fill("Count.")
+    page.keyboard.press("Enter")
+    answer = page.get_by_test_id("stChatMessage").last
+    expect(answer).to_contain_text("two", timeout=ANSWER_MS)
+    page.reload()
+    expect(answer).to_contain_text("three", timeout=ANSWER_MS)
+    expect(answer).to_contain_text("twelve", timeout=ANSWER_MS)
+
+
+def test_stop_keeps_what_was_said(running: Site, page: Page, chat_server: ChatServer) -> None:
+    chat_server.set(delay_s=0.3, answer=" word" * 60)
+    page.goto(f"{running.url}/Chat")
+    settled(page)
+    page.get_by_test_id("stChatInputTextArea").fill("Go on.")
+    page.keyboard.press("Enter")
+    answer = page.get_by_test_id("stChatMessage").last
+    expect(answer).to_contain_text("word word", timeout=ANSWER_MS)
+    page.get_by_role("button", name="Stop").click()
+    expect(answer).to_contain_text("Stopped. What was said is kept.", timeout=ANSWER_MS)
+    expect(answer).to_contain_text("word word")
