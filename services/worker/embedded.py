@@ -63,8 +63,6 @@ class Embedded:
             self._jobs.finish(job_id)
         except Interrupted:
             logger.info("fetching the embedded model goes on with the next worker")
-        except Interrupted:
-            logger.info("fetching the embedded model goes on with the next worker")
         except AppError as error:
             logger.warning("the embedded model is not there: %s", error)
             self._jobs.fail(job_id, error)
