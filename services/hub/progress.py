@@ -14,10 +14,8 @@ class Interrupted(Exception):
     """Fetching was cancelled. What was loaded is kept; the next try goes on there."""
 
 
-class Report(Protocol):
-    """Is told how far it is. `note` counts the parts: "3/22"."""
-
-    def __call__(self, done_bytes: int, total_bytes: int | None, note: str) -> None: ...
+Report = Callable[[int, int | None, str], None]
+"""Is told the bytes that are there, the bytes in all (None: unknown), and which part it is, as "3/22"."""
 
 
 class Download(Protocol):

@@ -20,7 +20,7 @@ from services.llm.protocol import Endpoint
 from services.serving import children
 
 TIMEOUT_S = 2.0
-REMOTE_TIMEOUT_S = 5.0
+REMOTE_TIMEOUT_S = 4.0
 A = TypeVar("A")
 
 

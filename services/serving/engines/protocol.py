@@ -12,10 +12,10 @@ MASK = "•••"
 
 @dataclass(frozen=True, slots=True)
 class LaunchCommand:
-    """A command line, and what is added to the environment."""
+    """A command line, and what is added to the environment. To be shown only as `command_text`."""
 
-    argv: list[str]
-    env: dict[str, str] = field(default_factory=dict)
+    argv: list[str] = field(repr=False)
+    env: dict[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values in either that nobody may see."""
 
