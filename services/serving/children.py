@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 
 from services.core.machine import Process
-from services.core.settings import inherited_environment
 
 TOKEN = "LECTERN_LAUNCH_TOKEN"  # noqa: S105 - the name of a variable
 """Every process of a server has this variable in its environment."""
@@ -35,13 +34,18 @@ def spawn(
 
     Raises: OSError where the program is missing or cannot be run.
     """
+    whole = None
+    if env:
+        from services.core.settings import inherited_environment  # 24 MB that a runner does without
+
+        whole = inherited_environment(env)
     sink = subprocess.DEVNULL if output is None else output
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.DEVNULL,
         stdout=sink,
         stderr=sink,
-        env=inherited_environment(env),
+        env=whole,
         cwd=ROOT,
         start_new_session=new_session,
     )

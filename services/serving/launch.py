@@ -13,10 +13,9 @@ LAUNCH, EXIT = "launch.json", "exit.json"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start an engine. `env` is added to the runner's environment."""
+    """How to start an engine. Its environment is the runner's own, so that keys in it are never on the disk."""
 
     argv: list[str]
-    env: dict[str, str]
     grace_s: float
     """How long the engine may take to end after SIGTERM, before SIGKILL."""
 
@@ -55,7 +54,7 @@ class Exit:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     draft = path.with_suffix(".draft")
-    # The environment may hold keys: only the owner reads it.
+    # A command line may hold keys: only the owner reads it.
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file)
     draft.replace(path)

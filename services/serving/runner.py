@@ -55,7 +55,7 @@ class Runner:
         os.set_blocking(self._output, False)
         self._selector.register(self._output, selectors.EVENT_READ)
         try:
-            engine = children.spawn(self._launch.argv, env=self._launch.env, output=self._engine_output)
+            engine = children.spawn(self._launch.argv, output=self._engine_output)
             self._engine = engine.pid
             engine.returncode = 0  # reaped below with all others, not by the object
         except OSError as error:

@@ -147,11 +147,12 @@ class Supervisor:
         if engine is None:
             raise InvalidValue(field="engine", value=row.engine, reason=N_("there is no such engine"))
         command = engine.launch(row.spec, row.port or 0)
-        token = {children.TOKEN: row.launch_token or "", **SPT_NOENV}
+        env = {**command.env, **SPT_NOENV, children.TOKEN: row.launch_token or ""}
         folder = folder_of(self._layout, row)
-        Launch(command.argv, {**command.env, **token}, self._patience.grace_s).write(folder)
-        program = [sys.executable, "-m", "services.serving.runner", str(folder)]
-        runner = children.spawn(program, env=token, new_session=True)
+        Launch(command.argv, self._patience.grace_s).write(folder)
+        # -E: what PYTHON… variables say is meant for the engine, not for its runner.
+        program = [sys.executable, "-E", "-m", "services.serving.runner", str(folder)]
+        runner = children.spawn(program, env=env, new_session=True)
         self._runners.append(runner)
         logger.info("server %s: process %s runs %s", row.name, runner.pid, command_text(command))
         return children.identity(runner.pid) or Process(runner.pid, 0.0)

@@ -18,7 +18,7 @@ class LlamaCpp:
 
     def launch(self, spec: Mapping[str, Any], port: int) -> LaunchCommand:
         """How a GGUF file is served. Raises: InvalidValue."""
-        chosen = LlamaCppSpec.of(spec)
+        chosen, cores = LlamaCppSpec.of(spec), os.cpu_count() or 1
         options = {
             "model": chosen.model_path,
             "alias": chosen.served_model_name,
@@ -26,7 +26,9 @@ class LlamaCpp:
             "port": port,
             "context": chosen.context,
             "parallel": chosen.parallel,
-            "threads": chosen.threads or max(1, (os.cpu_count() or 1) - 1),
+            # An answer is written over seconds and leaves a core to the pages; reading a prompt is what people wait for.
+            "threads": chosen.threads or max(1, cores - 1),
+            "prompt-threads": chosen.threads or cores,
         }
         program = [sys.executable, "-m", "services.serving.engines.llamacpp_server"]
         return LaunchCommand(program + [part for key, value in options.items() for part in (f"--{key}", str(value))])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 MAGIC = b"GGUF"
 PING_S = 10
+BATCH_TOKENS = 128
+"""A prompt's progress is told once per batch: on two cores, every two seconds."""
 PROMPT_CACHE_MIB = 256
 """llama.cpp would keep up to 8 GiB of earlier prompts otherwise."""
 
@@ -41,7 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--alias", required=True)
     parser.add_argument("--host", default="127.0.0.1")
-    for name in ("port", "context", "parallel", "threads"):
+    for name in ("port", "context", "parallel", "threads", "prompt-threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args()
 
@@ -74,7 +76,8 @@ def _parameters(options: argparse.Namespace) -> object:
     parameters.n_ctx = options.context * options.parallel
     parameters.n_parallel = options.parallel
     parameters.cpuparams.n_threads = options.threads
-    parameters.cpuparams_batch.n_threads = options.threads
+    parameters.cpuparams_batch.n_threads = options.prompt_threads
+    parameters.n_batch = BATCH_TOKENS
     parameters.cache_ram_mib = PROMPT_CACHE_MIB
     parameters.endpoint_metrics = True
     parameters.sse_ping_interval = PING_S
