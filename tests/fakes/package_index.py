@@ -7,13 +7,12 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
 VERSION = "1.0"
-SLICE = 1 << 14
 
 
 def wheel(name: str, files: dict[str, bytes]) -> bytes:
@@ -97,6 +96,7 @@ def _handler(index: PackageIndex) -> type[BaseHTTPRequestHandler]:
                 self.wfile.flush()
                 index.stalled.set()
                 index.released.wait(60)
-            self.wfile.write(content[half:])
+            with suppress(ConnectionError):  # who was held back may be gone
+                self.wfile.write(content[half:])
 
     return Handler

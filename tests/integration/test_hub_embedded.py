@@ -94,8 +94,10 @@ def test_a_kill_in_the_middle_goes_on_at_the_piece_where_it_was(
     index.stall_at = "piece-2"
     fetching = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), *wheels], cwd=Path(__file__).parents[2])
     assert index.stalled.wait(60)
+    (loading,) = psutil.Process(fetching.pid).children()
     fetching.kill()
     fetching.wait()
+    assert psutil.wait_procs([loading], 20)[1] == []
     model = made_model(tmp_path, wheels)
     assert model.state() == "fetching" and not model.path().exists()
     index.stall_at = None

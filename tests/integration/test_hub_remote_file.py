@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import namedtuple
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def origin() -> Iterator[Origin]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            wanted = self.headers["Range"] if self.headers["If-Range"] == origin.etag else None
+            same = self.headers.get("If-Range", origin.etag) == origin.etag
+            wanted = self.headers["Range"] if same else None
             origin.ranges.append(self.headers["Range"])
             begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
             rest = origin.content[begin:]
@@ -43,7 +45,8 @@ def origin() -> Iterator[Origin]:
             self.send_header("Content-Length", str(len(rest)))
             self.send_header("ETag", origin.etag)
             self.end_headers()
-            self.wfile.write(rest[: origin.breaks_after] if origin.breaks_after else rest)
+            with suppress(ConnectionError):
+                self.wfile.write(rest[: origin.breaks_after] if origin.breaks_after else rest)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Keep quiet."""
