@@ -67,7 +67,7 @@ def test_a_command_can_be_pasted_and_shows_no_secret() -> None:
 
 def run_llamacpp(model: Path, port: int) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "services.serving.engines.llamacpp_server", "--model", str(model), "--alias", "x"]
-    argv += ["--port", str(port), "--context", "256", "--parallel", "1", "--threads", "1"]
+    argv += ["--port", str(port), "--context", "256", "--parallel", "1", "--threads", "1", "--prompt-threads", "1"]
     return subprocess.run(argv, cwd=children.ROOT, capture_output=True, text=True, timeout=60)
 
 

@@ -26,7 +26,7 @@ class LlamaCpp:
             "port": port,
             "context": chosen.context,
             "parallel": chosen.parallel,
-            # An answer is written over seconds and leaves a core to the pages; reading a prompt is what people wait for.
+            # Writing an answer leaves a core to the pages; reading the prompt is what people wait for.
             "threads": chosen.threads or max(1, cores - 1),
             "prompt-threads": chosen.threads or cores,
         }
