@@ -8,6 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from services.app import Services
+from services.chat.answers import ATTACHED, passages_of
 from services.chat.ports import Passage
 from services.core.clock import now_ms
 from services.core.errors import from_row
@@ -21,11 +22,6 @@ POLL_S = 0.12
 WAIT_S = 1.0
 READER, MODEL = ":material/person:", ":material/menu_book:"
 PLAIN = ""
-
-
-def passages_of(turn: TurnRecord) -> list[Passage]:
-    """The passages that the model was shown."""
-    return [Passage(**row) for row in turn.passages]
 
 
 def composer(
@@ -148,6 +144,8 @@ def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
     facts = [turn.base_name or "", turn.server_name]
     if passages:
         facts.append(ngettext("{n} passage", "{n} passages", len(passages)))
+    if turn.settings.get(ATTACHED):
+        facts.append(_("sources attached by likeness, not named by the model"))
     first, generate = turn.timings_ms.get("first_token"), turn.timings_ms.get("generate")
     if turn.answer and first:
         facts.append(_("first word after {time}", time=milliseconds_text(first)))

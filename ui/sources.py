@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from services.app import Services
+from services.chat.answers import passages_of
 from services.chat.ports import Passage
 from services.core.errors import NotFoundError
 from services.knowledge.types import Surroundings
 from services.store.conversations import TurnRecord
 from ui import errors
 from ui.citations import passage_panel
-from ui.conversation import passages_of
 from ui.i18n import _
 from ui.text import html_text, markdown_text
 from ui.widgets import safe_text

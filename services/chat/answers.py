@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from services.chat.attach import attached
 from services.chat.budget import fit, passage_budget
 from services.chat.ports import OpenModel, Passage, PassageSearch, Servers, Target
 from services.chat.prompts import (
@@ -35,6 +36,8 @@ from services.store.product import ProductSettings
 logger = logging.getLogger(__name__)
 
 CHAT, KNOWLEDGE = "chat", "knowledge"
+ATTACHED = "attached"
+"""In a turn's settings: its marks were attached here, not written by the model."""
 WRITE_EVERY_MS = 500
 TITLE_CHARACTERS = 60
 UNKNOWN_CONTEXT = 4096
@@ -291,6 +294,9 @@ class ChatService:
             return "stopped"
         if not running.turn.answer.strip():
             raise EmptyAnswer(name=running.turn.server_name)
+        marked = attached(running.turn.answer, passages_of(running.turn))
+        if marked:
+            running.turn = replace(running.turn, answer=marked, settings={**running.turn.settings, ATTACHED: True})
         return "done"
 
     def _write(self, running: Running) -> None:
@@ -300,6 +306,7 @@ class ChatService:
             turn.id,
             state=turn.state,
             answer=turn.answer,
+            settings=turn.settings,
             base_name=turn.base_name,
             passages=turn.passages,
             timings_ms=turn.timings_ms,
@@ -312,6 +319,11 @@ class ChatService:
         )
         if stored is None or stored.stop_requested:
             running.stop.set()
+
+
+def passages_of(turn: TurnRecord) -> list[Passage]:
+    """The passages that the model was shown."""
+    return [Passage(**row) for row in turn.passages]
 
 
 def grown(turn: TurnRecord, event: Event) -> TurnRecord:

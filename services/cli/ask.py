@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.chat.answers import ATTACHED, passages_of
 from services.chat.citations import Citation, cite
 from services.chat.ports import Passage
 from services.cli.output import failing_well, speaker
@@ -31,7 +32,7 @@ def ask(
         services.chat.delete(OWNER, turn.conversation_id)
         if turn.error_code:
             raise from_row(turn.error_code, turn.error_params)
-        passages = [Passage(**row) for row in turn.passages]
+        passages = passages_of(turn)
         citations = cite(turn.answer, passages)
         speaker.emit(answer_row(turn, passages, citations), lambda: _print(turn, citations))
 
@@ -49,6 +50,7 @@ def answer_row(turn: TurnRecord, passages: list[Passage], citations: list[Citati
                 "start": citation.start,
                 "end": citation.end,
                 "supported": citation.supported,
+                "attached": bool(turn.settings.get(ATTACHED)),
             }
             for citation in citations
         ],
