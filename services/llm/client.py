@@ -106,6 +106,7 @@ class OpenAIChatModel:
             # Anything but None, which would make the library look into the environment.
             api_key=endpoint.api_key or "none",
             max_retries=0,
+            timeout=self._patience(),  # the library has one of its own where the client's looks like httpx's default
             http_client=self._http(),
         )
         self._tokenize_forms = _TOKENIZE_FORMS.get(endpoint.engine, ("content", "prompt"))
@@ -217,6 +218,9 @@ class OpenAIChatModel:
         except FOREIGN as error:
             raise translated(error, self.endpoint, self._timeout_s) from error
 
+    def _patience(self) -> httpx2.Timeout:
+        return httpx2.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
+
     def _http(self, line: Line | None = None) -> httpx2.Client:
         """A client that goes to the endpoint itself: no proxy from the environment, no redirect.
 
@@ -226,7 +230,7 @@ class OpenAIChatModel:
             verify=self._tls,
             trust_env=False,
             follow_redirects=False,
-            timeout=httpx2.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s)),
+            timeout=self._patience(),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
             event_hooks={"request": [_only_what_is_needed, *([line.watch] if line else [])]},
         )
