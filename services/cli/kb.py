@@ -53,7 +53,7 @@ def list_() -> None:
         rows = [health.base_row(summary) for summary in speaker.services().knowledge.bases()]
         columns = [N_("name"), N_("state"), N_("documents"), N_("chunks"), N_("failed")]
         keys = ("name", "state", "documents", "chunks", "failed")
-        speaker.emit(rows, lambda: speaker.table(columns, [[row[key] for key in keys] for row in rows]))
+        speaker.emit(rows, lambda: speaker.table(columns, [speaker.values(row, keys) for row in rows]))
 
 
 @kb.command()
@@ -62,7 +62,7 @@ def show(name: Name) -> None:
     with failing_well():
         services = speaker.services()
         row = health.base_row(services.knowledge.summary(services.knowledge.base(name)))
-        speaker.emit(row, lambda: speaker.table([N_("field"), N_("value")], [list(item) for item in row.items()]))
+        speaker.emit(row, lambda: speaker.fields(row))
 
 
 @kb.command()
@@ -162,7 +162,7 @@ def verify(name: Name) -> None:
             "problems": list(report.problems),
             "mended": list(report.mended),
         }
-        speaker.emit(row, lambda: speaker.table([N_("field"), N_("value")], [list(item) for item in row.items()]))
+        speaker.emit(row, lambda: speaker.fields(row))
         if report.problems:
             raise typer.Exit(1)
 
@@ -224,9 +224,8 @@ def _emit_documents(rows: list[dict[str, Any]]) -> None:
     columns = [N_("document"), N_("state"), N_("pages"), N_("chunks"), N_("remark")]
 
     def text() -> None:
-        speaker.table(
-            columns, [[*(row.get(k) for k in ("document", "state", "pages", "chunks")), _remark(row)] for row in rows]
-        )
+        keys = ("document", "state", "pages", "chunks")
+        speaker.table(columns, [[*speaker.values(row, keys), _remark(row)] for row in rows])
 
     speaker.emit(rows, text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from typing import Annotated
 
 import psutil
@@ -19,6 +19,7 @@ from services.core.errors import AppError
 from services.core.i18n import N_
 from services.core.machine import Process
 from services.core.settings import Settings, under_ssh
+from services.core.stopping import Stopping
 
 ANSWER_S = 90.0
 STOP_S = 30.0
@@ -44,9 +45,8 @@ def up(
 
 
 def _stay_up(settings: Settings) -> None:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = Stopping()
+    stopping.listen(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     parent = Parent(settings)
     parent.run(stopping, ready=lambda: _say_up(settings))
     speaker.line(N_("Ending …"))
@@ -57,7 +57,7 @@ def _stay_up(settings: Settings) -> None:
 def _already_up(settings: Settings) -> None:
     deadline = ticks_ms() + ANSWER_S * 1000
     while not (web := health.web_status(settings)).running and ticks_ms() < deadline:
-        threading.Event().wait(0.3)
+        time.sleep(0.3)
     row = {"url": web.url, "already_running": True}
     speaker.emit(row, lambda: speaker.line(N_("Lectern is already running: {url}"), url=web.url))
 
@@ -108,7 +108,7 @@ def _stop_servers(*, everything: bool) -> None:
     while ticks_ms() < deadline:
         if all(services.servers.show(reference).state in ("stopped", "failed") for reference in wanted):
             return
-        threading.Event().wait(0.2)
+        time.sleep(0.2)
 
 
 def _processes(settings: Settings) -> list[tuple[str, Process]]:

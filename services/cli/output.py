@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -18,8 +18,12 @@ from rich.text import Text
 from services import app
 from services.core import log
 from services.core.errors import AppError, Unexpected, from_row
-from services.core.i18n import language_of, translate
+from services.core.i18n import N_, language_of
+from services.core.phrases import fill, state_word
 from services.core.settings import Settings, load, locale_name
+
+STATE_FIELDS = ("state", "wish")
+"""Fields of rows that hold the code of a state: JSON keeps it, people read its word."""
 
 
 class Speaker:
@@ -58,7 +62,7 @@ class Speaker:
 
     def say(self, message: str, **params: Any) -> str:
         """A message in the reader's language."""
-        return translate(message, self.language, **params)
+        return fill(message, params, self.language)
 
     def emit(self, value: Any, text: Callable[[], None]) -> None:
         """Print the JSON document, or else what `text` prints."""
@@ -76,6 +80,19 @@ class Speaker:
         for row in rows:
             table.add_row(*(Text("n/a" if value is None else str(value)) for value in row))
         console().print(table)
+
+    def values(self, row: Mapping[str, Any], keys: Iterable[str]) -> list[Any]:
+        """Values of a row as people read them: a state by its word, an error as message and remedy."""
+        return [self._value(key, row.get(key)) for key in keys]
+
+    def fields(self, row: Mapping[str, Any]) -> None:
+        """Print a row as a table of its fields."""
+        self.table([N_("field"), N_("value")], list(zip(row, self.values(row, row), strict=True)))
+
+    def _value(self, key: str, value: Any) -> Any:
+        if key in STATE_FIELDS and isinstance(value, str):
+            return state_word(value, self.language)
+        return f"{value['message']} {value['remedy']}" if key == "error" and value else value
 
     def line(self, message: str, **params: Any) -> None:
         """Print one translated line."""

@@ -6,7 +6,6 @@ import json
 import logging
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from services import health
 from services.core.errors import PortInUse
 from services.core.machine import Process, machine_id, this_process
 from services.core.settings import Settings
+from services.core.stopping import Stopping
 from services.serving.duty import Duty
 from services.store import StateStore
 
@@ -58,7 +58,7 @@ class Parent:
         """Where the pages are."""
         return f"http://{self._settings.host}:{self._port}"
 
-    def run(self, stopping: threading.Event, ready: Callable[[], None]) -> None:
+    def run(self, stopping: Stopping, ready: Callable[[], None]) -> None:
         """Keep both alive until told to stop; `ready` is called once, when the pages answer."""
         _write(self._run / "up.json", _row(this_process()))
         said = False

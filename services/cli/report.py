@@ -17,11 +17,11 @@ def status() -> None:
         row = health.status(speaker.services())
 
         def text() -> None:
-            running, stopped = speaker.say(N_("running")), speaker.say(N_("not running"))
+            stopped = N_("not running")
             web, worker = row["web"], row["worker"]
             typer.echo(f"Lectern {row['version']}, {row['home']}")
             speaker.line(N_("pages: {state}"), state=web["url"] if web["running"] else stopped)
-            speaker.line(N_("worker: {state}"), state=running if worker["running"] else stopped)
+            speaker.line(N_("worker: {state}"), state="running" if worker["running"] else stopped)
             for server in row["servers"]:
                 speaker.line(N_("server {name}: {state}"), name=server["name"], state=server["state"])
             for base in row["knowledge_bases"]:
@@ -40,14 +40,14 @@ def doctor() -> None:
                 "subject": finding.subject,
                 "level": finding.level,
                 "message": speaker.say(finding.message, **finding.params),
-                "remedy": speaker.say(finding.remedy),
+                "remedy": speaker.say(finding.remedy, **finding.params),
             }
             for finding in findings
         ]
 
         def text() -> None:
             for row in rows:
-                typer.echo(f"{MARKS[row['level']]} {row['subject']}: {row['message']}")
+                typer.echo(f"{MARKS[row['level']]} {speaker.say(row['subject'])}: {row['message']}")
                 if row["remedy"]:
                     typer.echo(f"    {row['remedy']}")
 

@@ -31,17 +31,19 @@ def create(
             raise typer.BadParameter(speaker.say(N_("the only kind of server that can be added is: remote")))
         services = speaker.services()
         record = services.servers.add_remote(name, url, api_key=api_key, model=model)
-        speaker.emit(services.servers.row(record), lambda: speaker.line(N_("Added the server “{name}”."), name=name))
+        row = services.servers.row(record, speaker.language)
+        speaker.emit(row, lambda: speaker.line(N_("Added the server “{name}”."), name=name))
 
 
 @server.command(name="list")
 def list_() -> None:
     """List the servers."""
     with failing_well():
-        rows = [speaker.services().servers.row(record) for record in speaker.services().servers.list()]
+        servers = speaker.services().servers
+        rows = [servers.row(record, speaker.language) for record in servers.list()]
         columns = [N_("name"), N_("engine"), N_("model"), N_("state"), N_("address")]
         keys = ("name", "engine", "model", "state", "url")
-        speaker.emit(rows, lambda: speaker.table(columns, [[row[key] for key in keys] for row in rows]))
+        speaker.emit(rows, lambda: speaker.table(columns, [speaker.values(row, keys) for row in rows]))
 
 
 @server.command()
@@ -49,8 +51,8 @@ def show(name: Name) -> None:
     """Show one server."""
     with failing_well():
         services = speaker.services()
-        row = services.servers.row(services.servers.show(name))
-        speaker.emit(row, lambda: speaker.table([N_("field"), N_("value")], [list(item) for item in row.items()]))
+        row = services.servers.row(services.servers.show(name), speaker.language)
+        speaker.emit(row, lambda: speaker.fields(row))
 
 
 @server.command()
@@ -97,5 +99,5 @@ def _wish(name: str, verb: str) -> None:
         if not health.worker_status(services).running:
             raise WorkerNotRunning()
         record = services.servers.start(name) if verb == "start" else services.servers.stop(name)
-        row = services.servers.row(record)
+        row = services.servers.row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("“{name}”: {state}"), name=record.name, state=record.state))

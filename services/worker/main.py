@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from collections.abc import Callable
 
 from filelock import FileLock, Timeout
@@ -15,6 +14,7 @@ from services.core.clock import ticks_ms
 from services.core.errors import AlreadyRunning
 from services.core.machine import hostname, this_process
 from services.core.settings import Settings
+from services.core.stopping import Stopping
 from services.knowledge.embedders.child import EncoderProcess
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
@@ -57,7 +57,7 @@ class Worker:
         if settings.embedded:
             self._parts.append(Part("embedded model", self._embedded.tick, 1_000))
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: Stopping) -> None:
         """Work until told to stop."""
         self._jobs.start()
         while not stopping.is_set():
@@ -105,8 +105,7 @@ def run(settings: Settings) -> None:
         lock.acquire(timeout=0)
     except Timeout:
         raise AlreadyRunning(pid="?") from None
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = Stopping()
+    stopping.listen(signal.SIGTERM, signal.SIGINT)
     with lock:
         Worker(settings).run(stopping)
