@@ -12,7 +12,7 @@ with frame.page(N_("Knowledge")) as services:
     if not summaries:
         made = empty_state(
             _("No knowledge base yet"),
-            _("A knowledge base holds the documents that you want to ask. Create one and drop your files in."),
+            _("A knowledge base holds the documents that you want to ask about. Create one and drop your files in."),
             _("Create a knowledge base"),
             key="no-base",
         )
@@ -42,6 +42,6 @@ with frame.page(N_("Knowledge")) as services:
     else:
         empty_state(
             _("This knowledge base is empty"),
-            _("Drop files on the field above. Each one is read, cut into chunks and embedded; then you can ask."),
+            _("Drop files in the area above. Each one is read, cut into chunks and embedded; then you can ask."),
             key="no-documents",
         )

@@ -7,7 +7,7 @@ from ui import frame, settings
 from ui.i18n import _
 
 with frame.page(N_("Settings")) as services:
-    st.subheader(_("Product settings"), anchor=False)
+    st.subheader(_("Application settings"), anchor=False)
     settings.product_form(services)
-    st.subheader(_("Process settings"), anchor=False)
+    st.subheader(_("Startup settings"), anchor=False)
     settings.process_table(services)

@@ -133,7 +133,7 @@ def _ok(subject: str, message: str, **params: Any) -> Finding:
 
 
 def _python() -> Finding:
-    return _ok("python", N_("Python {version}"), version=platform.python_version())
+    return _ok(N_("python"), N_("Python {version}"), version=platform.python_version())
 
 
 def _packages() -> list[Finding]:
@@ -145,25 +145,25 @@ def _packages() -> list[Finding]:
             missing.append(name)
     if missing:
         message = N_("missing packages: {names}")
-        return [Finding("packages", "problem", message, {"names": ", ".join(missing)}, N_("Run `make install`."))]
-    return [_ok("packages", "{names}", names=", ".join(found))]
+        return [Finding(N_("packages"), "problem", message, {"names": ", ".join(missing)}, N_("Run `make install`."))]
+    return [_ok(N_("packages"), "{names}", names=", ".join(found))]
 
 
 def _faiss() -> Finding:
     names = {dist.metadata["Name"].lower() for dist in importlib.metadata.distributions() if dist.metadata["Name"]}
     builds = sorted(names & {"faiss-cpu", "faiss-gpu"})
     if len(builds) == 1:
-        return _ok("faiss", "{build} {version}", build=builds[0], version=importlib.metadata.version(builds[0]))
+        return _ok(N_("faiss"), "{build} {version}", build=builds[0], version=importlib.metadata.version(builds[0]))
     message = N_("two builds of FAISS are installed and overwrite each other") if builds else N_("FAISS is missing")
-    return Finding("faiss", "problem", message, {}, N_("Remove the folder .venv and run `make install`."))
+    return Finding(N_("faiss"), "problem", message, {}, N_("Remove the folder .venv and run `make install`."))
 
 
 def _driver() -> Finding:
     state = driver()
     if state.version:
-        return _ok("gpu", N_("NVIDIA driver {version}, GPUs: {count}"), version=state.version, count=len(cards()))
+        return _ok(N_("gpu"), N_("NVIDIA driver {version}, GPUs: {count}"), version=state.version, count=len(cards()))
     return Finding(
-        "gpu",
+        N_("gpu"),
         "note",
         N_("no NVIDIA driver answers ({reason}); everything runs on the CPU"),
         {"reason": state.reason},
@@ -180,21 +180,21 @@ def _disk(settings: Settings) -> Finding:
     free = disk_free_bytes(settings)
     params = {"free": bytes_text(free), "path": str(settings.home)}
     if free > 5 * GIB:
-        return _ok("disk", N_("{free} free at {path}"), **params)
+        return _ok(N_("disk"), N_("{free} free at {path}"), **params)
     remedy = N_("Free some space, or set LECTERN_HOME to a folder on a larger disk.")
-    return Finding("disk", "problem", N_("only {free} free at {path}"), params, remedy)
+    return Finding(N_("disk"), "problem", N_("only {free} free at {path}"), params, remedy)
 
 
 def _port(settings: Settings) -> Finding:
     web = web_status(settings)
     if web.running:
-        return _ok("port", N_("the pages are served at {url}"), url=web.url)
+        return _ok(N_("port"), N_("the pages are served at {url}"), url=web.url)
     with socket.socket() as probe:
         taken = probe.connect_ex((settings.host, settings.port)) == 0
     if not taken:
-        return _ok("port", N_("port {port} is free"), port=settings.port)
+        return _ok(N_("port"), N_("port {port} is free"), port=settings.port)
     message = N_("port {port} is taken by another program; the next free one will be used")
-    return Finding("port", "note", message, {"port": settings.port}, N_("Choose a port with `up --port`."))
+    return Finding(N_("port"), "note", message, {"port": settings.port}, N_("Choose a port with `up --port`."))
 
 
 def _embedder(services: Services) -> Finding:
@@ -202,29 +202,32 @@ def _embedder(services: Services) -> Finding:
 
     try:
         length = len(services.embedder.encode_queries(["probe"])[0])
-        return _ok("embedder", N_("{model}: {length} dimensions"), model=services.embedder.spec.model, length=length)
+        return _ok(
+            N_("embedder"), N_("{model}: {length} dimensions"), model=services.embedder.spec.model, length=length
+        )
     except AppError as error:
-        rendered = error.render()
-        return Finding("embedder", "problem", rendered.message, {}, rendered.remedy)
+        return Finding(N_("embedder"), "problem", error.message, error.params, error.remedy)
 
 
 def _embedded_chat(services: Services) -> Finding:
     if not services.settings.embedded:
-        return Finding("chat model", "note", N_("the embedded chat model is switched off"), {}, "")
+        return Finding(N_("chat model"), "note", N_("the embedded chat model is switched off"), {}, "")
     job = services.embedded_job()
     state = job.state if job else "absent"
     if state == "done":
-        return _ok("chat model", N_("the embedded chat model is on disk"))
+        return _ok(N_("chat model"), N_("the embedded chat model is on disk"))
     message = N_("the embedded chat model is not on disk yet ({state})")
-    return Finding("chat model", "note", message, {"state": state}, N_("`lectern up` fetches it in the background."))
+    return Finding(
+        N_("chat model"), "note", message, {"state": state}, N_("`lectern up` fetches it in the background.")
+    )
 
 
 def _worker(services: Services) -> Finding:
     worker = worker_status(services)
     if worker.running:
-        return _ok("worker", N_("the worker runs (process {pid})"), pid=worker.pid)
+        return _ok(N_("worker"), N_("the worker runs (process {pid})"), pid=worker.pid)
     remedy = N_("Start Lectern with `make run` (or `lectern up`).")
-    return Finding("worker", "note", N_("the worker is not running"), {}, remedy)
+    return Finding(N_("worker"), "note", N_("the worker is not running"), {}, remedy)
 
 
 def finding_row(finding: Finding) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def delete_dialog(services: Services, summary: BaseSummary) -> None:
         with errors.shown():
             safe_text(summary.base.name)
             documents = ngettext("{n} document", "{n} documents", summary.counts.documents)
-            safe_text(_("It goes with its {documents} and cannot be brought back.", documents=documents), muted=True)
+            safe_text(
+                _("Its {documents} will be deleted with it. This cannot be undone.", documents=documents), muted=True
+            )
             if st.button(_("Delete"), type="primary"):
                 services.knowledge.delete(summary.base.id)
                 st.session_state.pop(CHOSEN, None)

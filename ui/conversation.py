@@ -12,6 +12,7 @@ from services.chat.answers import ATTACHED, passages_of
 from services.chat.ports import Passage
 from services.core.clock import now_ms
 from services.core.errors import from_row
+from services.core.phrases import state_word
 from services.core.units import milliseconds_text
 from services.store.conversations import TurnRecord
 from ui import citations, errors, i18n
@@ -36,13 +37,13 @@ def composer(
         with st.container(horizontal=True, key="lectern-composer"):
             wanted = base_id if base_id in names else list(names)[-1] if base_id is None else PLAIN
             base = st.selectbox(
-                _("Ask"), list(names), index=list(names).index(wanted or PLAIN), format_func=names.__getitem__
+                _("Ask about"), list(names), index=list(names).index(wanted or PLAIN), format_func=names.__getitem__
             )
             server = st.selectbox(
                 _("Server"),
                 list(servers),
                 index=list(servers).index(server_id) if server_id in servers else 0,
-                format_func=lambda id: f"{servers[id].name} · {i18n._(servers[id].state)}",
+                format_func=lambda id: f"{servers[id].name} · {state_word(servers[id].state, i18n.language())}",
                 placeholder=_("no server yet"),
                 disabled=not servers,
             )
@@ -155,5 +156,5 @@ def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
 
 
 def _where(passage: Passage) -> str:
-    page = "" if passage.page is None else ", " + _("page {page}", page=passage.page)
+    page = "" if passage.page is None else _(", page {page}", page=passage.page)
     return f"{passage.document}{page}"

@@ -133,7 +133,9 @@ def _confirm_removal(services: Services, base: BaseRecord, document: DocumentRow
         with errors.shown():
             safe_text(document.name)
             chunks = ngettext("{n} chunk", "{n} chunks", document.chunks or 0)
-            safe_text(_("It goes with its {chunks}; the file on your computer stays.", chunks=chunks), muted=True)
+            safe_text(
+                _("Its {chunks} will be removed with it; the file on your computer stays.", chunks=chunks), muted=True
+            )
             if st.button(_("Remove"), type="primary"):
                 services.knowledge.remove(base, document.document_id)
                 st.rerun()

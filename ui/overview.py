@@ -37,7 +37,7 @@ def _figures(services: Services) -> None:
                 Card(
                     _("Model servers ready"),
                     f"{len(ready)} / {len(servers)}",
-                    ", ".join(server.name for server in ready) or _("none answers yet"),
+                    ", ".join(server.name for server in ready) or _("none ready yet"),
                 ),
                 Card(_("Knowledge bases"), len(summaries), ngettext("{n} document", "{n} documents", documents)),
                 Card(_("Chunks that can be found"), f"{chunks:,}"),

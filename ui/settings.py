@@ -16,8 +16,8 @@ from ui.widgets import safe_text
 
 LABELS = {
     "top_k": N_("Passages to search for"),
-    "passage_tokens": N_("Passage tokens"),
-    "answer_tokens": N_("Answer tokens"),
+    "passage_tokens": N_("Most passage tokens"),
+    "answer_tokens": N_("Most answer tokens"),
     "temperature": N_("Temperature"),
     "chunk_size": N_("Chunk size"),
     "chunk_overlap": N_("Chunk overlap"),
@@ -75,7 +75,7 @@ def process_table(services: Services) -> None:
             _("Setting"): name,
             _("Value"): str(getattr(settings, name)),
             _("Set by"): _(ORIGINS[settings.origins.get(name, "default")]),
-            _("Meaning"): _(field.description or ""),
+            _("Meaning"): _(str(field.description)),
         }
         for name, field in type(settings).model_fields.items()
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from services.core.errors import Rendered
-from services.core.i18n import N_
+from services.core.phrases import STATE_WORDS
 from services.core.units import UNKNOWN, milliseconds_text
 from ui.i18n import _
 from ui.text import html_text
@@ -17,25 +17,16 @@ from ui.text import html_text
 READY, WORKING, FAILED, STOPPED = "ready", "working", "failed", "stopped"
 ICONS = {READY: "check_circle", WORKING: "pending", FAILED: "error", STOPPED: "stop_circle"}
 
-STATES: dict[str, tuple[str, str]] = {
-    "ready": (READY, N_("ready")),
-    "running": (READY, N_("running")),
-    "indexing": (WORKING, N_("indexing")),
-    "empty": (STOPPED, N_("empty")),
-    "queued": (WORKING, N_("queued")),
-    "reading": (WORKING, N_("reading")),
-    "splitting": (WORKING, N_("splitting")),
-    "embedding": (WORKING, N_("embedding")),
-    "starting": (WORKING, N_("starting")),
-    "stopping": (WORKING, N_("stopping")),
-    "downloading": (WORKING, N_("downloading")),
-    "deleting": (WORKING, N_("deleting")),
-    "failed": (FAILED, N_("failed")),
-    "unreachable": (FAILED, N_("not reachable")),
-    "interrupted": (FAILED, N_("interrupted")),
-    "stopped": (STOPPED, N_("stopped")),
-    "cancelled": (STOPPED, N_("cancelled")),
+LOOKS = {
+    READY: ("ready", "running"),
+    WORKING: (
+        *("indexing", "queued", "reading", "splitting", "embedding"),
+        *("starting", "stopping", "downloading", "deleting"),
+    ),
+    FAILED: ("failed", "unreachable", "interrupted"),
+    STOPPED: ("empty", "stopped", "cancelled"),
 }
+STATES = {state: (look, STATE_WORDS[state]) for look, states in LOOKS.items() for state in states}
 """What each state looks like and is called; the words are the same on every page."""
 
 

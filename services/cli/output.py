@@ -60,7 +60,7 @@ class Speaker:
             self._services.close()
             self._services = None
 
-    def say(self, message: str, **params: Any) -> str:
+    def say(self, message: str, /, **params: Any) -> str:
         """A message in the reader's language."""
         return fill(message, params, self.language)
 
@@ -94,7 +94,7 @@ class Speaker:
             return state_word(value, self.language)
         return f"{value['message']} {value['remedy']}" if key == "error" and value else value
 
-    def line(self, message: str, **params: Any) -> None:
+    def line(self, message: str, /, **params: Any) -> None:
         """Print one translated line."""
         typer.echo(self.say(message, **params))
 

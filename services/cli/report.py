@@ -47,7 +47,8 @@ def doctor() -> None:
 
         def text() -> None:
             for row in rows:
-                typer.echo(f"{MARKS[row['level']]} {speaker.say(row['subject'])}: {row['message']}")
+                subject, mark = speaker.say(row["subject"]), MARKS[row["level"]]
+                speaker.line(N_("{mark} {subject}: {message}"), mark=mark, subject=subject, message=row["message"])
                 if row["remedy"]:
                     typer.echo(f"    {row['remedy']}")
 

@@ -27,10 +27,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
-
-SPOKEN = ("reason", "state", "wanted", "field")
-"""Parameters that hold words of ours, translated with the message."""
+from services.core.i18n import DEFAULT_LANGUAGE, N_
+from services.core.phrases import fill
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,11 @@ class Rendered:
 
 
 class AppError(Exception):
-    """An error with a remedy. `params` fill the templates and must be JSON values."""
+    """An error with a remedy. `params` fill the templates and must be JSON values, such as a `phrase`."""
 
     code: ClassVar[str]
     message: ClassVar[str] = N_("Something went wrong.")
-    remedy: ClassVar[str] = N_("Try again; if it stays, look into the log.")
+    remedy: ClassVar[str] = N_("Try again; if it happens again, look into the log.")
     retryable: ClassVar[bool] = False
 
     def __init__(self, **params: Any) -> None:
@@ -65,18 +63,7 @@ class AppError(Exception):
 
     def render(self, language: str = DEFAULT_LANGUAGE) -> Rendered:
         """Message and remedy in a language; a parameter that a stored row lacks is shown as "?"."""
-        spoken = {key: translate(str(self.params[key]), language) for key in SPOKEN if key in self.params}
-        params = _Known({**self.params, **spoken})
-        return Rendered(
-            self.code,
-            translate(self.message, language).format_map(params),
-            translate(self.remedy, language).format_map(params),
-        )
-
-
-class _Known(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "?"
+        return Rendered(self.code, fill(self.message, self.params, language), fill(self.remedy, self.params, language))
 
 
 def kinds(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
@@ -165,7 +152,7 @@ class EmbedderMismatch(ConflictError):
 
 
 class IllegalTransition(ConflictError):
-    message = N_("“{name}” is {state}; it cannot become {wanted} now.")
+    message = N_("“{name}” is {state}; it cannot be {wanted} now.")
     remedy = N_("Wait until it has settled, then try again.")
 
 
@@ -230,7 +217,9 @@ class DatabaseUnavailable(UnavailableError):
 
 class EncoderCrashed(UnavailableError):
     message = N_("The embedder crashed {attempts} times in a row on the same text.")
-    remedy = N_("Try again; if it stays, the text holds something that it cannot take: leave this document out.")
+    remedy = N_(
+        "Try again; if it happens again, the text holds something that it cannot take: leave this document out."
+    )
 
 
 class AccessError(AppError): ...
@@ -252,7 +241,8 @@ class IntegrityError(AppError): ...
 class HashMismatch(IntegrityError):
     message = N_("{name} is not what it should be: its SHA-256 is {found}, expected {expected}.")
     remedy = N_(
-        "It was discarded. Try again; if it stays, the source was changed: choose another model in the settings."
+        "It was discarded. Try again; if it happens again, the source was changed: "
+        "choose another model in the settings."
     )
     retryable = True
 
@@ -267,7 +257,7 @@ class DownloadFailed(IntegrityError):
 
 class CountMismatch(IntegrityError):
     message = N_("The counts of “{name}” do not agree: {made} chunks made, {stored} stored, {vectors} vectors.")
-    remedy = N_("Try the document again; if it stays, rebuild the knowledge base.")
+    remedy = N_("Try the document again; if it happens again, rebuild the knowledge base.")
     retryable = True
 
 
@@ -285,7 +275,7 @@ class BadResponse(UpstreamError):
 
 
 class EmptyAnswer(UpstreamError):
-    message = N_("The model of the server “{name}” answered nothing.")
+    message = N_("The model of the server “{name}” gave an empty answer.")
     remedy = N_("Ask again; if it stays empty, choose another server or model.")
     retryable = True
 

@@ -21,6 +21,7 @@ from services.core.errors import InvalidSetting
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.units import GIB, MIB
+from services.core.validation import reason_of
 
 PREFIX = "LECTERN_"
 
@@ -83,15 +84,9 @@ def load(**arguments: Any) -> Settings:
     home = home.absolute()
     from_file = _file(home / "settings.toml")
     values = {**from_file, **environment, **given, "home": home}
+    sources = ((N_("argument"), given), (N_("environment"), environment), (N_("file"), from_file))
     origins = {
-        name: next(
-            (
-                origin
-                for origin, source in (("argument", given), ("environment", environment), ("file", from_file))
-                if name in source
-            ),
-            "default",
-        )
+        name: next((origin for origin, source in sources if name in source), N_("default"))
         for name in Settings.model_fields
     }
     try:
@@ -100,11 +95,11 @@ def load(**arguments: Any) -> Settings:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         origin = origins.get(key, "file" if key in from_file else "argument")
-        raise InvalidSetting(key=key, origin=origin, reason=first["msg"]) from error
+        raise InvalidSetting(key=key, origin=origin, reason=reason_of(error)) from error
     settings._origins.update(origins)
     if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.allow_remote_listen:
         raise InvalidSetting(
-            key="host", origin=origins["host"], reason="not a loopback address; allow_remote_listen permits it"
+            key="host", origin=origins["host"], reason=N_("not a loopback address; allow_remote_listen permits it")
         )
     return settings
 

@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 
 import pynvml
 
+from services.core.i18n import N_
+
 T = TypeVar("T")
+
+REASONS = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: N_("there is no driver library"),
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: N_("the driver is not loaded"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ def driver() -> Driver:
         with _opened():
             return Driver(_value(pynvml.nvmlSystemGetDriverVersion), None)
     except pynvml.NVMLError as error:
-        return Driver(None, str(error))
+        return Driver(None, REASONS.get(error.value, str(error)))
 
 
 def cards() -> list[Card]:

@@ -14,6 +14,7 @@ from services.core.errors import BaseNotFound, DocumentNotFound, EmptyQuestion, 
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.settings import Settings
+from services.core.validation import reason_of
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker
 from services.knowledge.embedders.fingerprint import check
@@ -235,4 +236,4 @@ def chunker_spec(key: str | None = None, size: int | None = None, overlap: int |
         return ChunkerSpec(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=first["msg"]) from error
+        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=reason_of(error)) from error

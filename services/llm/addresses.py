@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from services.core.errors import InvalidValue
+from services.core.i18n import N_
 
 _PASTED = ("/chat/completions", "/completions", "/models")
 
@@ -21,13 +22,13 @@ def normalise_url(url: str) -> str:
     except ValueError as error:
         raise _invalid(text, str(error)) from error
     if parts.scheme not in ("http", "https"):
-        raise _invalid(text, "it must begin with http:// or https://")
+        raise _invalid(text, N_("it must begin with http:// or https://"))
     if "@" in parts.netloc:
-        raise _invalid("…", "a name or password must not stand in an address")
+        raise _invalid("…", N_("a name or password must not stand in an address"))
     if not parts.hostname or port == 0 or any(character.isspace() for character in text):
-        raise _invalid(text, "it names no server")
+        raise _invalid(text, N_("it names no server"))
     if parts.query or parts.fragment:
-        raise _invalid(text, "it must end with the path, without ? or #")
+        raise _invalid(text, N_("it must end with the path, without ? or #"))
     path = parts.path.rstrip("/")
     for method in _PASTED:
         path = path.removesuffix(method)

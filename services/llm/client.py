@@ -14,6 +14,8 @@ from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
 from services.core.errors import BadResponse, InvalidValue
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.llm.addresses import normalise_url, root_url
 from services.llm.answering import Line, StreamedAnswer
 from services.llm.estimate import estimated_tokens
@@ -96,7 +98,7 @@ class OpenAIChatModel:
 
     def __init__(self, endpoint: Endpoint, *, timeout_s: float = 120) -> None:
         if not (endpoint.api_key.isascii() and endpoint.api_key.isprintable()):
-            raise InvalidValue(field="API key", value="…", reason="it has characters that a key cannot have")
+            raise InvalidValue(field=N_("API key"), value="…", reason=N_("it has characters that a key cannot have"))
         self.endpoint = replace(endpoint, url=normalise_url(endpoint.url))
         self._timeout_s = timeout_s
         # Without TLS none of its certificates need be read; redirects from http to https are not followed.
@@ -163,7 +165,7 @@ class OpenAIChatModel:
                 if chunk.usage:
                     prompt_tokens, completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
         if finish_reason is None:
-            raise BadResponse(name=self.endpoint.name, reason="the stream ended in the middle of the answer")
+            raise BadResponse(name=self.endpoint.name, reason=N_("the stream ended in the middle of the answer"))
         yield Usage(prompt_tokens, completion_tokens, finish_reason)
 
     def _chunks(self, http: httpx2.Client, messages: Sequence[Message], sampling: Sampling) -> Generator[_Chunk]:
@@ -185,10 +187,11 @@ class OpenAIChatModel:
         with stream:
             kind = stream.response.headers.get("content-type", "")
             if "event-stream" not in kind:
-                raise BadResponse(name=self.endpoint.name, reason=f"{kind or 'something unnamed'} instead of a stream")
+                got = kind or phrase(N_("something unnamed"))
+                raise BadResponse(name=self.endpoint.name, reason=phrase(N_("{kind} instead of a stream"), kind=got))
             for chunk in stream:
                 if not isinstance(chunk, ChatCompletionChunk):
-                    raise BadResponse(name=self.endpoint.name, reason="a piece of the stream is no JSON object")
+                    raise BadResponse(name=self.endpoint.name, reason=N_("a piece of the stream is no JSON object"))
                 yield _Chunk.model_validate(chunk.to_dict(mode="python", warnings=False))
 
     def _model(self) -> str:
@@ -196,7 +199,7 @@ class OpenAIChatModel:
             return self.endpoint.model
         listed = self._listed()
         if not listed:
-            raise BadResponse(name=self.endpoint.name, reason="it lists no model")
+            raise BadResponse(name=self.endpoint.name, reason=N_("it lists no model"))
         return listed[0].id
 
     def _listed(self) -> list[_Model]:

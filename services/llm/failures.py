@@ -16,6 +16,8 @@ from services.core.errors import (
     Unauthorized,
     UpstreamTimeout,
 )
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.llm.protocol import Endpoint
 
 FOREIGN = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError)
@@ -69,6 +71,9 @@ def _refused(status: int, body: object, endpoint: Endpoint) -> AppError:
         return ServerNotReady(name=endpoint.name, url=endpoint.url)
     if status in (401, 403):
         return Unauthorized(name=endpoint.name)
+    if message.lstrip().startswith("<"):
+        page = phrase(N_("HTTP {status}: a web page instead of JSON"), status=status)
+        return BadResponse(name=endpoint.name, reason=page)
     if 400 <= status < 500 and (kind == "exceed_context_size_error" or _TOO_LONG.search(message)):
         return ContextLengthExceeded(**_numbers(body, message))
     return BadResponse(name=endpoint.name, reason=_short(f"HTTP {status}: {message}"))
@@ -96,8 +101,7 @@ def _status_in(body: object) -> int:
 def _message(body: object) -> str:
     if isinstance(body, dict):
         return str(body.get("message") or body.get("detail") or body)
-    text = str(body or "")
-    return "a web page instead of JSON" if text.lstrip().startswith("<") else text
+    return str(body or "")
 
 
 def _short(text: str) -> str:

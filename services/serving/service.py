@@ -176,7 +176,7 @@ class ServerService:
         model = OpenAIChatModel(endpoint, timeout_s=SMOKE_TIMEOUT_S)
         listed = [endpoint.model] if endpoint.model else model.models()
         if not listed:
-            raise BadResponse(name=endpoint.name, reason="it lists no model")
+            raise BadResponse(name=endpoint.name, reason=N_("it lists no model"))
         begin, first, pieces, tokens = ticks_ms(), 0.0, [], None
         for event in model.stream([Message("user", SMOKE_PROMPT)], Sampling(SMOKE_TOKENS)):
             if isinstance(event, TextDelta):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
 from services.core.errors import InvalidValue
+from services.core.validation import reason_of
 
 S = TypeVar("S", bound="Spec")
 
@@ -26,7 +27,7 @@ class Spec(BaseModel):
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise InvalidValue(field=field, value=str(row.get(field, "")), reason=first["msg"]) from error
+            raise InvalidValue(field=field, value=str(row.get(field, "")), reason=reason_of(error)) from error
 
     def row(self) -> dict[str, Any]:
         """As it is stored."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.core.errors import InvalidValue
 from services.core.i18n import N_
+from services.core.validation import reason_of
 from services.store.preferences import EVERYBODY, Preferences
 
 
@@ -41,7 +42,7 @@ def choose(preferences: Preferences, **values: Any) -> ProductSettings:
         ProductSettings(**{**now, **{key: value for key, value in values.items() if value is not None}})
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=first["msg"]) from error
+        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=reason_of(error)) from error
     if values.get("chunk_overlap", now["chunk_overlap"]) >= values.get("chunk_size", now["chunk_size"]):
         reason = N_("it must be smaller than the chunk size")
         raise InvalidValue(field="chunk_overlap", value=values.get("chunk_overlap"), reason=reason)

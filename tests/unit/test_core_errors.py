@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import string
 
 import pytest
 
-from services.core.errors import AppError, InvalidName, NameTaken, TooLarge, Unexpected, from_row, kinds
+from services.core.errors import (
+    AppError,
+    Damaged,
+    IllegalTransition,
+    InvalidName,
+    InvalidSetting,
+    NameTaken,
+    TooLarge,
+    Unexpected,
+    from_row,
+    kinds,
+)
+from services.core.phrases import phrase
 
 
 def test_codes_are_unique_and_snake_case() -> None:
@@ -46,3 +59,26 @@ def test_reasons_of_ours_are_translated_with_the_message() -> None:
     error = InvalidName(name="x", reason="it is empty", limit=80)
     assert "it is empty" in error.render("en").message
     assert "it is empty" not in error.render("zh_CN").message
+
+
+def test_words_with_figures_are_translated_also_after_a_row_has_kept_them() -> None:
+    size, limit = (phrase("{count} pages", count=count) for count in ("20,001", "20,000"))
+    error = TooLarge(name="a.pdf", size=size, limit=limit, setting="max_pages")
+    again = from_row(error.code, json.loads(json.dumps(error.params)))
+    assert again.render().message == "“a.pdf” is too large: 20,001 pages, the limit is 20,000 pages."
+    assert "20,001 页" in again.render("zh_CN").message and "pages" not in again.render("zh_CN").message
+
+
+def test_braces_in_a_part_of_a_phrase_are_text() -> None:
+    error = Damaged(name="x", reason=phrase("there are only {names}", names="{name} {0}"))
+    assert "there are only {name} {0}" in error.render().message
+
+
+def test_states_are_called_what_the_pages_call_them() -> None:
+    error = IllegalTransition(name="far", state="unreachable", wanted="stopped")
+    assert error.render().message == "“far” is not reachable; it cannot be stopped now."
+    assert "无法连接" in error.render("zh_CN").message
+
+
+def test_where_a_setting_came_from_is_translated() -> None:
+    assert "（来源：环境变量）" in InvalidSetting(key="x", origin="environment", reason="").render("zh_CN").message

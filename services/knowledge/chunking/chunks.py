@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from math import ceil
 
 from services.core.errors import InvalidValue
+from services.core.i18n import N_
 from services.knowledge.chunking.protocol import Chunker
 from services.knowledge.types import Chunk, Extracted, Heading, Notice
 
@@ -71,7 +72,7 @@ class _Window:
         self._count = count_tokens
         self._room = tokens - count_tokens("") - 1
         if self._room < 1:
-            raise InvalidValue(field="window_tokens", value=tokens, reason="it has no room for text")
+            raise InvalidValue(field="window_tokens", value=tokens, reason=N_("it has no room for text"))
 
     def fitting(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The trimmed span, cut where it would not fit; nothing for white space."""

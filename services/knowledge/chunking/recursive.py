@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from services.core.errors import InvalidValue
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.types import Extracted
 
@@ -31,7 +33,8 @@ class RecursiveChunker:
 
     def __init__(self, spec: ChunkerSpec) -> None:
         if spec.overlap >= spec.size:
-            raise InvalidValue(field="overlap", value=spec.overlap, reason=f"it must be less than the size {spec.size}")
+            reason = phrase(N_("it must be less than the size {size}"), size=spec.size)
+            raise InvalidValue(field="overlap", value=spec.overlap, reason=reason)
         self.spec = spec
         self._splitter = RecursiveCharacterTextSplitter(
             separators=SEPARATORS,

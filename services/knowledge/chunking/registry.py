@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.core.errors import InvalidValue
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.knowledge.chunking.protocol import Chunker, ChunkerSpec
 
 
@@ -23,5 +25,6 @@ def make_chunker(spec: ChunkerSpec) -> Chunker:
     Raises: InvalidValue.
     """
     if spec.key not in CHUNKERS:
-        raise InvalidValue(field="chunker", value=spec.key, reason=f"there are only {', '.join(sorted(CHUNKERS))}")
+        reason = phrase(N_("there are only {names}"), names=", ".join(sorted(CHUNKERS)))
+        raise InvalidValue(field="chunker", value=spec.key, reason=reason)
     return CHUNKERS[spec.key](spec)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from services.core.errors import NoExtractableText, TooLarge
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.types import Extracted, Heading, Notice, PageSpan
 
@@ -24,14 +26,15 @@ def normalise(text: str) -> str:
 def check_characters(count: int, name: str, limits: Limits) -> None:
     """Raises: TooLarge beyond the limit of characters."""
     if count > limits.characters:
-        size, limit = f"{count:,} characters", f"{limits.characters:,} characters"
+        size, limit = (phrase(N_("{count} characters"), count=f"{n:,}") for n in (count, limits.characters))
         raise TooLarge(name=name, size=size, limit=limit, setting="max_characters")
 
 
 def check_pages(count: int, name: str, limits: Limits) -> None:
     """Raises: TooLarge beyond the limit of pages."""
     if count > limits.pages:
-        raise TooLarge(name=name, size=f"{count:,} pages", limit=f"{limits.pages:,} pages", setting="max_pages")
+        size, limit = (phrase(N_("{count} pages"), count=f"{n:,}") for n in (count, limits.pages))
+        raise TooLarge(name=name, size=size, limit=limit, setting="max_pages")
 
 
 class Assembly:

@@ -8,6 +8,8 @@ from pathlib import Path, PurePath
 import filetype  # type: ignore[import-untyped]
 
 from services.core.errors import AppError, Damaged, EmptyFile, Encrypted, UnsupportedFormat
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.knowledge.loaders.decoding import looks_like_text
 from services.knowledge.loaders.protocol import Loader, Sample
 from services.knowledge.loaders.registry import all_loaders, supported_extensions
@@ -64,7 +66,8 @@ def _unreadable(path: Path, name: str, sample: Sample) -> AppError:
         return Encrypted(name=name)
     known = filetype.guess(sample.head)
     if _of(sample.suffix, textual=False) and (known is None or f".{known.extension}" in (sample.suffix, ".zip")):
-        return Damaged(name=name, reason=f"its content is not that of a {sample.suffix} file")
+        reason = phrase(N_("its content is not that of a {suffix} file"), suffix=sample.suffix)
+        return Damaged(name=name, reason=reason)
     text_name = not sample.suffix or _of(sample.suffix, textual=True)
-    kind = known.extension if known else "binary" if text_name else sample.suffix.lstrip(".")
+    kind = known.extension if known else phrase(N_("binary")) if text_name else sample.suffix.lstrip(".")
     return UnsupportedFormat(name=name, kind=kind, supported=", ".join(supported_extensions()))

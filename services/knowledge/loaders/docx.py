@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from services.core.errors import Damaged
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.loaders.rows import row_lines
@@ -47,7 +49,8 @@ class DocxLoader:
             for notes in _note_roots(main):
                 walk.blocks(notes)
         except (OpcError, XMLSyntaxError, KeyError, AttributeError, ValueError) as error:
-            raise Damaged(name=name, reason=f"its parts do not fit together ({type(error).__name__})") from error
+            reason = phrase(N_("its parts do not fit together ({error})"), error=type(error).__name__)
+            raise Damaged(name=name, reason=reason) from error
         return walk.assembly.extracted(self.media_types[0])
 
 

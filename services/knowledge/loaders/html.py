@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.core.errors import Damaged
+from services.core.i18n import N_
 from services.knowledge.loaders.assembly import Assembly, normalise
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.loaders.rows import row_lines
@@ -72,7 +73,7 @@ def _parse(text: str, name: str) -> Any:
     except etree.ParserError:
         return None  # nothing but comments
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" or "depth" in entry.message for entry in parser.error_log):
-        raise Damaged(name=name, reason="its elements are nested too deeply")
+        raise Damaged(name=name, reason=N_("its elements are nested too deeply"))
     return root
 
 

@@ -12,6 +12,7 @@ import pypdfium2
 import pypdfium2.raw
 
 from services.core.errors import Damaged, Encrypted, Garbled
+from services.core.i18n import N_
 from services.knowledge.loaders.assembly import Assembly, check_pages, with_headings
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.types import Extracted, Heading, Notice
@@ -49,7 +50,7 @@ class PdfLoader:
         """See Loader.load."""
         found = _by_pdfium(path, name, limits) or _by_pypdf(path, name, limits)
         if not found:
-            raise Damaged(name=name, reason="it has no pages")
+            raise Damaged(name=name, reason=N_("it has no pages"))
         pages, bookmarks = found
         unreadable = {number for number, page in enumerate(pages, 1) if unreadable_share(page.text) > UNREADABLE_SHARE}
         if unreadable and not any(page.text.strip() for n, page in enumerate(pages, 1) if n not in unreadable):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.core.errors import DatabaseUnavailable
+from services.core.i18n import N_
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import documents, rows, staging
 from services.knowledge.index.local.connections import Connections, gate
@@ -61,7 +62,7 @@ class LocalBaseStore:
         with self._connections.writing() as connection:
             added = rows.document(connection, documents.add(connection, name, original))
         if added is None:
-            raise DatabaseUnavailable(path=str(self._connections.path), reason="the new row is missing")
+            raise DatabaseUnavailable(path=str(self._connections.path), reason=N_("the new row is missing"))
         return added
 
     def documents(self) -> list[DocumentRow]:
