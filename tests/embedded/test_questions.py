@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from services.knowledge.samples import FOLDER
+from services.knowledge.samples import sample_files
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "build" / "embedded-home"
@@ -86,8 +86,8 @@ def running() -> Iterator[None]:
             time.sleep(3)
         if BASE not in [base["name"] for base in lectern("kb", "list")]:
             lectern("kb", "create", BASE)
-        rows = lectern("kb", "add", BASE, str(FOLDER), "--wait")
-        assert {row["state"] for row in rows if not row["document"].endswith(".py")} == {"ready"}, rows
+        rows = lectern("kb", "add", BASE, *map(str, sample_files()), "--wait")
+        assert {row["state"] for row in rows} == {"ready"}, rows
         yield
     finally:
         up.send_signal(signal.SIGINT)

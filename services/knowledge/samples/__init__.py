@@ -11,13 +11,13 @@ FOLDER = Path(__file__).resolve().parent
 SUFFIXES = frozenset((".md", ".txt", ".html", ".csv", ".docx", ".pdf"))
 
 SAMPLE_QUESTIONS: tuple[tuple[str, str], ...] = (
+    ("en", "What do I do after clicking on a link in a suspicious message?"),
     ("en", "How many days of annual leave can be carried over, and when do they expire?"),
     ("en", "What does error code E15 of the Hydra 200 mean?"),
-    ("en", "What do I do after clicking on a link in a suspicious message?"),
     ("en", "How much does a pump tube set cost, and when must it be changed?"),
+    ("zh_CN", "酸碱溅入眼睛应该怎么办？"),
     ("zh_CN", "工作满十年的员工有多少天年休假？"),
     ("zh_CN", "BL-80 出现故障代码 F3 时应该怎么处理？"),
-    ("zh_CN", "酸碱溅入眼睛应该怎么办？"),
     ("zh_CN", "自动取样器的蠕动泵软管多久更换一次？"),
 )
 """Suggested questions, each with the code of its language."""
