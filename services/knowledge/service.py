@@ -60,10 +60,12 @@ class KnowledgeService:
         self._machine_id = machine_id
 
     # bases -----------------------------------------------------------------------------------------------------------
-    def create(self, name: str, chunker: ChunkerSpec | None = None) -> BaseRecord:
+    def create(self, name: str, chunker: ChunkerSpec | None = None, embedder: str | None = None) -> BaseRecord:
         """A new, empty base on this machine. Raises: InvalidName, NameTaken, InvalidValue."""
         spec = chunker or ChunkerSpec()
         make_chunker(spec)
+        if embedder not in (None, self._embedder.spec.key):
+            raise InvalidValue(field="embedder", value=embedder, reason=N_("there is no such embedder"))
         return self._rows.create(
             machine_id=self._machine_id,
             name=clean_base_name(name),

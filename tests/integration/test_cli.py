@@ -175,6 +175,7 @@ def test_an_api_key_is_never_printed(shell: Shell, chat_server: ChatServer) -> N
         (("kb", "create", "../up"), "invalid_name"),
         (("kb", "create", "New", "--chunk-size", "10"), "invalid_value"),
         (("kb", "create", "New", "--chunk-size", "100", "--chunk-overlap", "100"), "invalid_value"),
+        (("kb", "create", "New", "--embedder", "other"), "invalid_value"),
         (("kb", "show", "Nothing"), "base_not_found"),
         (("kb", "remove", "Garden", "no.txt"), "document_not_found"),
         (("kb", "add", "Garden", "/no/such/file"), "path_not_found"),
