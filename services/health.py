@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import services as package
@@ -228,8 +228,3 @@ def _worker(services: Services) -> Finding:
         return _ok(N_("worker"), N_("the worker runs (process {pid})"), pid=worker.pid)
     remedy = N_("Start Lectern with `make run` (or `lectern up`).")
     return Finding(N_("worker"), "note", N_("the worker is not running"), {}, remedy)
-
-
-def finding_row(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON values."""
-    return asdict(finding)
