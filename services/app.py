@@ -20,6 +20,7 @@ from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
 from services.serving import pip
+from services.serving.environments import Environments
 from services.serving.service import ServerService
 from services.store import StateStore
 from services.store.jobs import JobRecord
@@ -44,6 +45,7 @@ class Services:
     servers: ServerService
     chat: ChatService
     embedder: Embedder
+    environments: Environments
 
     @property
     def preferences(self) -> Preferences:
@@ -97,7 +99,8 @@ def bootstrap(settings: Settings, **overrides: Any) -> Services:
         product=partial(product_settings, store.preferences),
         machine_id=here,
     )
-    return Services(settings, here, store, stores, knowledge, servers, chat, embedder)
+    environments = Environments(settings.layout.engines)
+    return Services(settings, here, store, stores, knowledge, servers, chat, embedder, environments)
 
 
 def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:

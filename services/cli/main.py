@@ -10,6 +10,7 @@ import typer
 import services
 from services.cli import lifecycle, report
 from services.cli.ask import ask
+from services.cli.engine import engine
 from services.cli.kb import kb
 from services.cli.output import speaker
 from services.cli.server import server
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
+app.add_typer(engine, name="engine")
 app.command()(ask)
 app.command()(lifecycle.up)
 app.command()(lifecycle.down)

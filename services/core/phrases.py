@@ -34,6 +34,8 @@ STATE_WORDS = {
     "stopped": N_("stopped"),
     "cancelled": N_("cancelled"),
     "absent": N_("not begun"),
+    "unfinished": N_("unfinished"),
+    "outdated": N_("outdated"),
     "wished": N_("queued"),
     "working": N_("under way"),
 }
