@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -26,6 +27,12 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     os.environ["LECTERN_HOME"] = str(home)
     return home
+
+
+@pytest.fixture
+def other_children() -> set[psutil.Process]:
+    """The child processes that earlier tests keep, such as PostgreSQL: they are no leftovers of this one."""
+    return set(psutil.Process().children(recursive=True))
 
 
 @pytest.fixture(scope="session")

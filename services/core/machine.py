@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from dataclasses import dataclass
 from functools import cache
@@ -46,7 +47,7 @@ def machine_id(home: Path) -> str:
     """The id of the installation on this machine, made once and kept in its home folder."""
     path = home / "machine_id"
     if not path.exists():
-        draft = path.with_suffix(f".{os.getpid()}")
+        draft = path.with_suffix(f".{secrets.token_hex(4)}")
         draft.write_text(f"{hostname()[:20]}-{now_ms():x}", "utf-8")
         try:
             os.link(draft, path)  # fails where another process was quicker: then that id counts

