@@ -13,7 +13,7 @@ with frame.page(N_("Chat")) as services:
         sources.open_passage(pressed.answer, pressed.number)
     chosen = history.current(services, owner)
     turns = services.chat.turns(owner, chosen.id) if chosen else []
-    wanted_base = st.query_params.get("base") or (chosen.base_id if chosen else None)
+    wanted_base = st.query_params.get("base") or conversation.last_base(turns)
     question, base_id, server_id = conversation.composer(services, wanted_base, chosen.server_id if chosen else None)
 
     def ask(words: str) -> None:
@@ -34,15 +34,11 @@ with frame.page(N_("Chat")) as services:
     if not turns:
         welcome.welcome(services, base_id, ask)
         st.stop()
-    shown = sources.opened(turns)
-    with citations.beside(opened=shown is not None) as (main, aside):
-        with aside:
-            if shown:
-                sources.opened_passage(services, *shown)
-            else:
-                sources.source_list(turns[-1])
+    wanted, opened = sources.cited(turns) is not None, sources.opened(turns) is not None
+    with citations.beside(sources=wanted, opened=opened) as (main, aside):
+        found = sources.panel(services, aside, turns)
         with main:
             for turn in turns:
                 if turn.live:
-                    conversation.live_turn(services, turn)
+                    conversation.live_turn(services, turn, found)
                 conversation.past_turn(services, owner, turn)

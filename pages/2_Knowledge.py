@@ -5,7 +5,7 @@ import streamlit as st
 from services.core.i18n import N_
 from ui import bases, documents, errors, frame
 from ui.i18n import _
-from ui.widgets import empty_state, facts_line
+from ui.widgets import beside_title, empty_state, facts_line
 
 with frame.page(N_("Knowledge")) as services:
     summaries = services.knowledge.bases()
@@ -27,13 +27,14 @@ with frame.page(N_("Knowledge")) as services:
             )
         st.stop()
 
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        summary = bases.choose(services, summaries)
+    with beside_title():
         if st.button(_("New"), icon=":material/add:", help=_("Create a knowledge base")):
             bases.create_dialog(services)
+    with st.container(horizontal=True, vertical_alignment="center", key="lectern-base"):
+        summary = bases.choose(services, summaries)
+        st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params={"base": summary.base.id})
         if st.button(_("Delete"), icon=":material/delete:", help=_("Delete this knowledge base")):
             bases.delete_dialog(services, summary)
-        st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params={"base": summary.base.id})
     facts_line(*bases.facts(summary))
     documents.upload(services, summary.base)
     documents.refused_files()

@@ -5,7 +5,7 @@ import streamlit as st
 from services.core.i18n import N_
 from ui import embedded, frame, servers
 from ui.i18n import _
-from ui.widgets import empty_state
+from ui.widgets import beside_title, empty_state
 
 with frame.page(N_("Servers")) as services:
     coming = embedded.underway(services)
@@ -13,7 +13,7 @@ with frame.page(N_("Servers")) as services:
         with st.container(border=True):
             embedded.progress(services)
     if services.servers.list() or coming:
-        with st.container(horizontal=True, horizontal_alignment="right"):
+        with beside_title():
             wanted = st.button(_("Add a server"), icon=":material/add:", type="primary")
         servers.server_list(services)
     else:

@@ -26,7 +26,14 @@ def choose(services: Services, summaries: list[BaseSummary]) -> BaseSummary:
     if wanted not in ids:
         wanted = ids[0]
     st.session_state[CHOSEN] = wanted
-    chosen = st.selectbox(_("Knowledge base"), ids, format_func=names.__getitem__, key=CHOSEN)
+    chosen = st.selectbox(
+        _("Knowledge base"),
+        ids,
+        format_func=names.__getitem__,
+        key=CHOSEN,
+        label_visibility="collapsed",
+        icon=":material/library_books:",
+    )
     st.query_params["base"] = chosen
     return summaries[ids.index(chosen)]
 

@@ -29,8 +29,19 @@ export default function (component) {
     event.stopPropagation();
     setTriggerValue("clicked", link.getAttribute("href").slice("#cite-".length));
   };
+  const reveal = () => {
+    const mark = document.querySelector(".lectern-passage.opened mark:not([data-revealed])");
+    if (!mark) return;
+    mark.dataset.revealed = "true";
+    mark.parentElement.scrollTop = mark.offsetTop - 48;
+  };
+  const watcher = new MutationObserver(reveal);
+  watcher.observe(document.body, { childList: true, subtree: true });
   document.addEventListener("click", onClick, true);
-  return () => document.removeEventListener("click", onClick, true);
+  return () => {
+    watcher.disconnect();
+    document.removeEventListener("click", onClick, true);
+  };
 }
 """
 
@@ -75,25 +86,32 @@ def answer(text: str, key: str, titles: Mapping[int, str]) -> None:
 def passage_panel(
     document: str, page: int | None, heading: str, before: str, passage: str, after: str, *, number: int | None = None
 ) -> None:
-    """Show where an answer comes from: the document, its page, and the passage marked in the text around it."""
+    """Show where an answer comes from: the document, its page, and the passage marked in the text around it.
+
+    The text scrolls by itself, to the passage at first.
+    """
     name = f"[{number}] {document}" if number is not None else document
     facts = [_("page {page}", page=page)] if page is not None else []
     facts += [heading] if heading else []
     with st.container(border=True):
         st.html(
-            f'<div class="lectern-passage"><div class="name">{html_text(name)}</div>'
+            f'<div class="lectern-passage opened"><div class="name">{html_text(name)}</div>'
             f'<div class="lectern-facts">{html_text(" · ".join(facts))}</div>'
-            f'<div class="text">{html_text(before)}<mark>{html_text(passage)}</mark>{html_text(after)}</div></div>'
+            f'<div class="text" tabindex="0">{html_text(before)}<mark>{html_text(passage)}</mark>'
+            f"{html_text(after)}</div></div>"
         )
 
 
 @contextmanager
-def beside(*, opened: bool) -> Iterator[tuple[Any, Any]]:
-    """Two places: for the answers, and for their sources beside them.
+def beside(*, sources: bool, opened: bool) -> Iterator[tuple[Any, Any]]:
+    """Two places: for the answers, and for their sources beside them; the second takes no room without `sources`.
 
-    On narrow screens the second is a drawer that lies over the page while `opened` is True, and is not there otherwise;
-    the page itself does not move. Draw a close button in it.
+    On narrow screens the second stands beneath the first. While `opened` is True it is a drawer there that lies over
+    the page, which itself does not move: draw a close button in it.
     """
+    if not sources:
+        yield st.container(key="lectern-alone"), st.container()
+        return
     main, side = st.columns([3, 2], gap="large")
     aside = side.container(key="lectern-aside")
     if opened:

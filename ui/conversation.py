@@ -34,10 +34,15 @@ def composer(
     }
     servers = {record.id: record for record in services.servers.list()}
     with st.bottom:
-        with st.container(horizontal=True, key="lectern-composer"):
+        with st.container(horizontal=True, wrap=False, key="lectern-composer"):
             wanted = base_id if base_id in names else list(names)[-1] if base_id is None else PLAIN
             base = st.selectbox(
-                _("Ask about"), list(names), index=list(names).index(wanted or PLAIN), format_func=names.__getitem__
+                _("Ask about"),
+                list(names),
+                index=list(names).index(wanted or PLAIN),
+                format_func=names.__getitem__,
+                label_visibility="collapsed",
+                icon=":material/library_books:",
             )
             server = st.selectbox(
                 _("Server"),
@@ -46,10 +51,17 @@ def composer(
                 format_func=lambda id: f"{servers[id].name} · {state_word(servers[id].state, i18n.language())}",
                 placeholder=_("no server yet"),
                 disabled=not servers,
+                label_visibility="collapsed",
+                icon=":material/dns:",
             )
         placeholder = _("Ask “{base}” a question", base=names[base or PLAIN]) if base else _("Write a message")
         question = st.chat_input(placeholder, key="chat.input")
     return question, base or None, server
+
+
+def last_base(turns: list[TurnRecord]) -> str | None:
+    """The base that a conversation was last asked about, "" for none; None before its first question."""
+    return (turns[-1].base_id or PLAIN) if turns else None
 
 
 def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
@@ -63,8 +75,9 @@ def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
         facts_line(*_facts(turn, passages))
 
 
-def live_turn(services: Services, turn: TurnRecord) -> None:
-    """A turn that grows, until it has ended: then the page is drawn anew."""
+def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnRecord], None]) -> None:
+    """A turn that grows, until it has ended: then the page is drawn anew. Its passages are handed on when found."""
+    announced = bool(turn.passages)
     _question(turn)
     with st.chat_message("assistant", avatar=MODEL):
         stop, status, body = st.empty(), st.empty(), st.empty()
@@ -76,8 +89,14 @@ def live_turn(services: Services, turn: TurnRecord) -> None:
             args=(services.chat.stop, turn.id),
         )
         while turn.live:
-            with status.container():
-                _status(turn)
+            if turn.state == "answering":
+                status.empty()
+            else:
+                with status.container():
+                    _status(turn)
+            if turn.passages and not announced:
+                announced = True
+                on_passages(turn)
             if turn.answer:
                 with body.container():
                     titles = {p.number: _where(p) for p in passages_of(turn)}

@@ -8,29 +8,38 @@ import streamlit as st
 
 from services.app import Services
 from services.core.errors import AppError, from_row
+from services.core.i18n import N_
 from services.core.units import bytes_text
 from services.knowledge.notices import render as render_notice
 from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
 from ui import errors, i18n
 from ui.i18n import _, ngettext
-from ui.text import markdown_text
-from ui.widgets import progress_row, remark, row, safe_text
+from ui.widgets import icon_button, progress_row, remark, row, safe_text
 
 PAGE_SIZE = 20
 POLL_S = 1.0
-FORMATS = ["pdf", "docx", "md", "txt", "html", "htm", "csv"]
+FORMATS = N_("PDF, Word (.docx), Markdown, text, HTML and CSV, in English and Chinese.")
+_WORDS = """
+[data-testid="stFileUploaderDropzone"] button p, [data-testid="stFileUploaderDropzoneInstructions"] span {{
+  font-size: 0; white-space: normal;
+}}
+[data-testid="stFileUploaderDropzone"] button p::after {{ content: "{button}"; font-size: 0.93rem; }}
+[data-testid="stFileUploaderDropzoneInstructions"] span::after {{ content: "{formats}"; font-size: 0.87rem; }}
+"""
+"""Streamlit's own words in the field are English and cannot be set."""
 ORDER = {DocumentState.FAILED: 1, DocumentState.READY: 3, DocumentState.CANCELLED: 2}
 
 
 def upload(services: Services, base: BaseRecord) -> None:
     """A place to drop files in; each goes in as soon as it has arrived, and the place is empty again."""
+    st.html(f"<style>{_WORDS.format(button=_('Add files'), formats=_(FORMATS))}</style>")
     turn = st.session_state.setdefault("knowledge.upload", 0)
     files: Any = st.file_uploader(
         _("Add files"),
         accept_multiple_files=True,
         key=f"knowledge.upload.{turn}",
-        help=_("PDF, Word (.docx), Markdown, text, HTML and CSV, in English and Chinese."),
+        label_visibility="collapsed",
     )
     if not files:
         return
@@ -64,11 +73,13 @@ def _list(services: Services, base: BaseRecord, was_pending: bool) -> None:
         if was_pending and not pending:
             st.rerun()
         _overall(documents, pending)
-        shown = _chosen(documents)
-        pages = max(1, -(-len(shown) // PAGE_SIZE))
-        page = st.pagination(pages, key="knowledge.page") if pages > 1 else 1
-        for document in shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
-            _document(services, base, document)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            shown = _chosen(documents)
+            pages = max(1, -(-len(shown) // PAGE_SIZE))
+            page = st.pagination(pages, key="knowledge.page") if pages > 1 else 1
+        with st.container(gap="xsmall"):
+            for document in shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
+                _document(services, base, document)
 
 
 def _overall(documents: list[DocumentRow], pending: list[DocumentRow]) -> None:
@@ -89,7 +100,7 @@ def _chosen(documents: list[DocumentRow]) -> list[DocumentRow]:
 
 
 def _document(services: Services, base: BaseRecord, document: DocumentRow) -> None:
-    with row(document.name, _facts(document), document.state.value):
+    with row(document.name, _facts(document), document.state.value) as beneath:
         if document.state in (DocumentState.FAILED, DocumentState.CANCELLED):
             st.button(
                 _("Try again"),
@@ -97,20 +108,16 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
                 on_click=errors.attempt,
                 args=(services.knowledge.retry, base, document.document_id),
             )
-        if st.button(
-            "",
-            icon=":material/delete:",
-            key=f"remove-{document.document_id}",
-            help=_("Remove {name}", name=markdown_text(document.name)),
-            type="tertiary",
-        ):
+        remove = _("Remove {name}", name=document.name)
+        if icon_button(remove, ":material/delete:", key=f"remove-{document.document_id}"):
             _confirm_removal(services, base, document)
-    if document.state is DocumentState.EMBEDDING:
-        progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"))
-    if document.error:
-        remark(from_row(document.error.code, document.error.params).render(i18n.language()))
-    for notice in document.notices:
-        safe_text(render_notice(notice, i18n.language()), muted=True, small=True)
+    with beneath:
+        if document.state is DocumentState.EMBEDDING:
+            progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"))
+        if document.error:
+            remark(from_row(document.error.code, document.error.params).render(i18n.language()))
+        for notice in document.notices:
+            safe_text(render_notice(notice, i18n.language()), muted=True, small=True)
 
 
 def _facts(document: DocumentRow) -> list[str]:

@@ -10,7 +10,7 @@ from services.store.conversations import ConversationRecord
 from ui import errors
 from ui.i18n import _
 from ui.text import markdown_text
-from ui.widgets import safe_text
+from ui.widgets import beside_title, icon_button, safe_text
 
 PARAMETER = "conversation"
 SHOWN = 30
@@ -43,9 +43,9 @@ def new_conversation() -> None:
 def bar(services: Services, owner: str, chosen: ConversationRecord | None) -> None:
     """Begin anew, go back to an earlier conversation, or delete the open one."""
     conversations = services.chat.conversations(owner)
-    with st.container(horizontal=True):
+    with beside_title():
         if chosen:
-            st.button(_("New conversation"), icon=":material/add_comment:", on_click=new_conversation)
+            st.button(_("New conversation"), icon=":material/add_comment:", key="narrow-new", on_click=new_conversation)
         if conversations:
             with st.popover(_("Earlier conversations"), icon=":material/history:"):
                 for record in conversations[:SHOWN]:
@@ -56,7 +56,7 @@ def bar(services: Services, owner: str, chosen: ConversationRecord | None) -> No
                         on_click=open_conversation,
                         args=(record.id,),
                     )
-        if chosen and st.button(_("Delete"), icon=":material/delete:", key="delete-conversation"):
+        if chosen and icon_button(_("Delete"), ":material/delete:", key="delete-conversation"):
             _confirm(services, owner, chosen)
 
 

@@ -13,8 +13,7 @@ from services.knowledge.service import BaseSummary
 from services.store.servers import ServerRecord
 from ui import bases, embedded, errors, i18n
 from ui.i18n import _, ngettext
-from ui.text import html_text
-from ui.widgets import Card, cards, empty_state, row
+from ui.widgets import Card, cards, empty_state, row, safe_text
 
 POLL_S = 3.0
 LOW_DISK = 5 * GIB
@@ -60,15 +59,19 @@ def _gpu_card() -> Card:
 
 def attention(services: Services) -> None:
     """What is not well, each with what to do; nothing where all is well."""
-    summaries = services.knowledge.bases()
-    remarks = [
-        *(_server_remark(server) for server in services.servers.list() if server.state in ("failed", "unreachable")),
-        *(_base_remark(summary) for summary in summaries if summary.counts.failed),
-        *_disk_remark(services),
-    ]
-    if remarks:
+    silent = [server for server in services.servers.list() if server.state in ("failed", "unreachable")]
+    flawed = [summary for summary in services.knowledge.bases() if summary.counts.failed]
+    free = disk_free_bytes(services.settings)
+    if silent or flawed or free < LOW_DISK:
         st.subheader(_("Needs attention"), anchor=False)
-        st.html("".join(f'<div class="lectern-remark">{remark}</div>' for remark in remarks))
+    for server in silent:
+        with row(server.name, [_said(server)], server.state):
+            st.page_link("pages/4_Servers.py", label=_("Servers"), icon=":material/dns:")
+    for summary in flawed:
+        with row(summary.base.name, [_failures(summary)]):
+            _documents_link(summary)
+    if free < LOW_DISK:
+        safe_text(_("Only {free} of disk are left: free some space.", free=bytes_text(free)))
     if embedded.underway(services):
         with st.container(border=True):
             embedded.progress(services)
@@ -96,31 +99,26 @@ def next_step(services: Services) -> None:
         with row(summary.base.name, bases.facts(summary)[:2], state):
             base = {"base": summary.base.id}
             st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params=base)
-            st.page_link(
-                "pages/2_Knowledge.py", label=_("Documents"), icon=":material/library_books:", query_params=base
-            )
+            _documents_link(summary)
 
 
-def _server_remark(server: ServerRecord) -> str:
+def _documents_link(summary: BaseSummary) -> None:
+    base = {"base": summary.base.id}
+    st.page_link("pages/2_Knowledge.py", label=_("Documents"), icon=":material/library_books:", query_params=base)
+
+
+def _said(server: ServerRecord) -> str:
     said = ""
     if server.error_code:
         rendered = from_row(server.error_code, server.error_params).render(i18n.language())
         said = f"{rendered.message} {rendered.remedy}"
-    return html_text(said or _("The server “{name}” does not answer.", name=server.name))
+    return said or _("The server “{name}” does not answer.", name=server.name)
 
 
-def _base_remark(summary: BaseSummary) -> str:
+def _failures(summary: BaseSummary) -> str:
     failed = ngettext("{n} document", "{n} documents", summary.counts.failed)
-    text = _(
+    return _(
         "“{name}”: {documents} could not be read; the Knowledge page says why.",
         name=summary.base.name,
         documents=failed,
     )
-    return html_text(text)
-
-
-def _disk_remark(services: Services) -> list[str]:
-    free = disk_free_bytes(services.settings)
-    if free > LOW_DISK:
-        return []
-    return [html_text(_("Only {free} of disk are left: free some space.", free=bytes_text(free)))]

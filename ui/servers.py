@@ -10,7 +10,7 @@ from services.core.units import milliseconds_text
 from services.store.servers import ServerRecord
 from ui import errors, i18n
 from ui.i18n import _
-from ui.widgets import facts_line, remark, row, safe_text
+from ui.widgets import facts_line, icon_button, remark, row, safe_text
 
 POLL_S = 2.0
 TESTED = "servers.tested"
@@ -31,7 +31,7 @@ def _states(services: Services, ids: list[str]) -> None:
 
 
 def _server(services: Services, record: ServerRecord) -> None:
-    with row(record.name, [record.engine, record.model, record.url], record.state):
+    with row(record.name, [record.engine, record.model, record.url], record.state) as beneath:
         if st.button(
             _("Test"), key=f"test-{record.id}", icon=":material/play_arrow:", disabled=record.state != "ready"
         ):
@@ -42,11 +42,12 @@ def _server(services: Services, record: ServerRecord) -> None:
             _wishes(services, record)
             if st.button(_("Log"), key=f"log-{record.id}", icon=":material/article:"):
                 _log(services, record)
-        elif st.button("", key=f"remove-{record.id}", icon=":material/delete:", type="tertiary", help=_("Remove")):
+        elif icon_button(_("Remove {name}", name=record.name), ":material/delete:", key=f"remove-{record.id}"):
             _confirm(services, record)
-    if record.error_code and record.state in ("failed", "unreachable", "starting"):
-        remark(from_row(record.error_code, record.error_params).render(i18n.language()))
-    _shown_test(record)
+    with beneath:
+        if record.error_code and record.state in ("failed", "unreachable", "starting"):
+            remark(from_row(record.error_code, record.error_params).render(i18n.language()))
+        _shown_test(record)
 
 
 def _wishes(services: Services, record: ServerRecord) -> None:
@@ -70,17 +71,16 @@ def _shown_test(record: ServerRecord) -> None:
     if tested != record.id:
         return
     if isinstance(outcome, AppError):
-        errors.show(outcome)
+        remark(outcome.render(i18n.language()))
         return
-    with st.container(border=True):
-        safe_text(outcome.answer)
-        rate = outcome.tokens_per_second
-        facts_line(
-            outcome.model,
-            _("answered in {time}", time=milliseconds_text(outcome.latency_ms)),
-            _("first word after {time}", time=milliseconds_text(outcome.first_token_ms)),
-            _("{rate} tokens/s", rate=f"{rate:.1f}") if rate else None,
-        )
+    safe_text(outcome.answer)
+    rate = outcome.tokens_per_second
+    facts_line(
+        outcome.model,
+        _("answered in {time}", time=milliseconds_text(outcome.latency_ms)),
+        _("first word after {time}", time=milliseconds_text(outcome.first_token_ms)),
+        _("{rate} tokens/s", rate=f"{rate:.1f}") if rate else None,
+    )
 
 
 def _models(services: Services, record: ServerRecord) -> None:

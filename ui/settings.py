@@ -43,10 +43,11 @@ def product_form(services: Services) -> None:
     now = services.product
     with errors.shown(), st.form("product-settings"):
         chosen: dict[str, Any] = {}
-        columns = st.columns(2, gap="large")
         for number, (name, field) in enumerate(ProductSettings.model_fields.items()):
             low, high, step = BOUNDS[name]
             kind = type(getattr(now, name))
+            if number % 2 == 0:
+                columns = st.columns(2, gap="medium", vertical_alignment="bottom")
             with columns[number % 2]:
                 chosen[name] = st.number_input(
                     _(LABELS[name]),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import streamlit as st
 
 from services.app import Services
@@ -14,10 +17,10 @@ from ui import errors
 from ui.citations import passage_panel
 from ui.i18n import _
 from ui.text import html_text, markdown_text
-from ui.widgets import safe_text
+from ui.widgets import icon_button, safe_text
 
 OPENED = "chat.opened"
-EXCERPT = 160
+EXCERPT = 300
 
 
 def open_passage(turn_id: str, number: int) -> None:
@@ -39,62 +42,83 @@ def opened(turns: list[TurnRecord]) -> tuple[TurnRecord, Passage] | None:
     return None
 
 
+def cited(turns: list[TurnRecord]) -> TurnRecord | None:
+    """The turn whose sources are shown: the last one that has some, or will have."""
+    return next((turn for turn in reversed(turns) if turn.passages or (turn.live and turn.base_id)), None)
+
+
+def panel(services: Services, aside: Any, turns: list[TurnRecord]) -> Callable[[TurnRecord], None]:
+    """Draw the opened passage, else the sources of the last answer; what is returned draws those found later."""
+    shown, of = opened(turns), cited(turns)
+    place = aside.empty()
+    with place.container():
+        if shown:
+            opened_passage(services, *shown)
+        elif of:
+            source_list(of)
+
+    def found(turn: TurnRecord) -> None:
+        if not shown:
+            with place.container():
+                source_list(turn)
+
+    return found
+
+
 def source_list(turn: TurnRecord) -> None:
-    """The passages of a turn, each with a way to open it."""
-    passages = passages_of(turn)
-    if not passages:
-        return
+    """The passages of a turn; pressing a name opens it at its place."""
     st.subheader(_("Sources"), anchor=False)
-    for passage in passages:
-        with st.container(border=True):
-            excerpt = " ".join(passage.text.split())
-            more = "…" if len(excerpt) > EXCERPT else ""
-            st.html(
-                f'<div class="lectern-passage"><div class="name">{html_text(f"[{passage.number}] {passage.document}")}'
-                f'</div><div class="lectern-facts">{html_text(_place(passage))}</div>'
-                f'<div class="text">{html_text(excerpt[:EXCERPT] + more)}</div></div>'
-            )
-            st.button(
-                _("Show in the document"),
-                key=f"open-{turn.id}-{passage.number}",
-                type="tertiary",
-                icon=":material/open_in_full:",
-                on_click=open_passage,
-                args=(turn.id, passage.number),
-            )
+    if not turn.passages:
+        safe_text(_("Searching the documents…"), muted=True)
+    for passage in passages_of(turn):
+        _source(turn, passage)
+
+
+def _source(turn: TurnRecord, passage: Passage) -> None:
+    with st.container(border=True, gap="xxsmall"):
+        st.button(
+            markdown_text(f"[{passage.number}] {passage.document}"),
+            key=f"open-{turn.id}-{passage.number}",
+            help=_("Show in the document"),
+            type="tertiary",
+            on_click=open_passage,
+            args=(turn.id, passage.number),
+        )
+        st.html(
+            f'<div class="lectern-passage lectern-source"><div class="lectern-facts">{html_text(_place(passage))}</div>'
+            f'<div class="text">{html_text(" ".join(passage.text.split())[:EXCERPT])}</div></div>'
+        )
 
 
 def opened_passage(services: Services, turn: TurnRecord, passage: Passage) -> None:
     """One passage, marked in the text around it, with the ways on: previous, next, the original, back."""
     with errors.shown():
         last = len(turn.passages)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                "",
-                icon=":material/chevron_left:",
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
+            icon_button(
+                _("Previous passage"),
+                ":material/chevron_left:",
                 key="passage-before",
-                help=_("Previous passage"),
                 disabled=passage.number <= 1,
                 on_click=open_passage,
                 args=(turn.id, passage.number - 1),
             )
-            safe_text(_("Passage {number} of {last}", number=passage.number, last=last), muted=True)
-            st.button(
-                "",
-                icon=":material/chevron_right:",
+            icon_button(
+                _("Next passage"),
+                ":material/chevron_right:",
                 key="passage-after",
-                help=_("Next passage"),
                 disabled=passage.number >= last,
                 on_click=open_passage,
                 args=(turn.id, passage.number + 1),
             )
-            st.button(_("Close"), icon=":material/close:", key="passage-close", on_click=close_passage)
-        around = _surroundings(services, turn, passage)
+            safe_text(_("Passage {number} of {last}", number=passage.number, last=last), muted=True)
+            around = _surroundings(services, turn, passage)
+            if around is not None:
+                _original(services, turn, passage)
+            icon_button(_("Close"), ":material/close:", key="passage-close", on_click=close_passage)
         if around is None:
             safe_text(_("The document was changed or removed since; this is the passage as it was."), muted=True)
             around = Surroundings(passage.document, passage.page, passage.heading, "", passage.text, "")
-        else:
-            _original(services, turn, passage)
         passage_panel(
             around.document,
             around.page,
@@ -117,12 +141,13 @@ def _surroundings(services: Services, turn: TurnRecord, passage: Passage) -> Sur
 def _original(services: Services, turn: TurnRecord, passage: Passage) -> None:
     path = services.knowledge.original(services.knowledge.base(str(turn.base_id)), passage.document_id)
     st.download_button(
-        markdown_text(passage.document),
+        _("Download the original"),
         data=path.read_bytes,
         file_name=passage.document.rpartition("/")[2],
         mime="application/octet-stream",
         icon=":material/download:",
         type="tertiary",
+        key="icon-original",
         help=_("Download the original"),
         on_click="ignore",
     )

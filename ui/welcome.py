@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from services.app import Services
-from ui import bases, conversation
+from ui import bases, conversation, embedded, servers
 from ui.i18n import _
 from ui.text import markdown_text
 from ui.widgets import empty_state, safe_text
@@ -18,7 +18,16 @@ Ask = Callable[[str], None]
 def welcome(services: Services, base_id: str | None, ask: Ask) -> None:
     """Teach the next step."""
     waiting = st.session_state.get(bases.PENDING_QUESTION)
-    if not services.knowledge.bases():
+    if not services.servers.list() and not embedded.underway(services):
+        wanted = empty_state(
+            _("No server yet"),
+            _("A server runs the model that answers. Add the address of any OpenAI-compatible one."),
+            _("Add a server"),
+            key="no-server",
+        )
+        if wanted:
+            servers.add_dialog(services)
+    elif not services.knowledge.bases():
         tried = empty_state(
             _("Ask your own documents"),
             _("Make a knowledge base of your files, or begin with sample documents in two languages."),

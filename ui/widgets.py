@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from services.core.errors import Rendered
 from services.core.phrases import STATE_WORDS
 from services.core.units import UNKNOWN, milliseconds_text
 from ui.i18n import _
-from ui.text import html_text
+from ui.text import html_text, markdown_text
 
 READY, WORKING, FAILED, STOPPED = "ready", "working", "failed", "stopped"
 ICONS = {READY: "check_circle", WORKING: "pending", FAILED: "error", STOPPED: "stop_circle"}
@@ -76,15 +77,20 @@ def facts_line(*facts: object) -> None:
 def remark(rendered: Rendered) -> None:
     """Say beneath a thing what is not well with it, and what to do."""
     st.html(
-        f'<div class="lectern-remark"><span>{html_text(rendered.message)}</span> '
-        f"<span>{html_text(rendered.remedy)}</span></div>"
+        '<div class="lectern-remark"><span class="lectern-icon" aria-hidden="true">error</span>'
+        f'<div><span class="message">{html_text(rendered.message)}</span> '
+        f'<span class="remedy">{html_text(rendered.remedy)}</span></div></div>'
     )
 
 
 @contextmanager
-def row(name: str, facts: Sequence[object] = (), state: str = "") -> Iterator[None]:
-    """A bordered row for a thing with actions: name, facts, state; what is drawn inside stands at its right end."""
-    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+def row(name: str, facts: Sequence[object] = (), state: str = "") -> Iterator[Any]:
+    """A bordered row for a thing with actions: name, facts, state; what is drawn inside stands at its right end.
+
+    Yields the place beneath them, for what else is to say about the thing.
+    """
+    box = st.container(border=True, gap="xsmall")
+    with box, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.html(
             f'<div class="lectern-row"><span class="name">{html_text(name)}</span>{_facts_html(facts)}</div>',
             width="stretch",
@@ -92,7 +98,18 @@ def row(name: str, facts: Sequence[object] = (), state: str = "") -> Iterator[No
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right", width="content"):
             if state:
                 st.html(state_html(state), width="content")
-            yield
+            yield box
+
+
+def icon_button(label: str, icon: str, *, key: str, **options: Any) -> bool:
+    """A button that shows only its icon; the label is its name and its hover text."""
+    words = markdown_text(label)
+    return st.button(words, icon=icon, key=f"icon-{key}", help=words, type="tertiary", **options)
+
+
+def beside_title() -> Any:
+    """A place for buttons that concern the whole page: beside its title, or beneath it on narrow screens."""
+    return st.container(key="lectern-head", horizontal=True, vertical_alignment="center")
 
 
 def empty_state(title: str, text: str, button: str = "", *, key: str) -> bool:

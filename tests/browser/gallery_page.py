@@ -15,7 +15,7 @@ with frame.page("Gallery"):
         st.session_state["open"] = (click.answer, click.number)
     opened = st.session_state.get("open")
 
-    with citations.beside(opened=opened is not None) as (main, aside):
+    with citations.beside(sources=True, opened=opened is not None) as (main, aside):
         with main:
             citations.answer(
                 "A returned item is refunded within 14 days [1], for about ~$5 or ~$6 [2]. 退货须附发票。[3]\n\n"
