@@ -37,15 +37,17 @@ def product_settings(preferences: Preferences) -> ProductSettings:
 
 def choose(preferences: Preferences, **values: Any) -> ProductSettings:
     """Store values; None goes back to the default. Raises: InvalidValue, and then nothing was stored."""
-    now = product_settings(preferences).model_dump()
+    wanted = product_settings(preferences).model_dump()
+    for key, value in values.items():
+        wanted[key] = ProductSettings.model_fields[key].default if value is None else value
     try:
-        ProductSettings(**{**now, **{key: value for key, value in values.items() if value is not None}})
+        ProductSettings(**wanted)
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=reason_of(error)) from error
-    if values.get("chunk_overlap", now["chunk_overlap"]) >= values.get("chunk_size", now["chunk_size"]):
+    if wanted["chunk_overlap"] >= wanted["chunk_size"]:
         reason = N_("it must be smaller than the chunk size")
-        raise InvalidValue(field="chunk_overlap", value=values.get("chunk_overlap"), reason=reason)
+        raise InvalidValue(field="chunk_overlap", value=wanted["chunk_overlap"], reason=reason)
     for key, value in values.items():
         preferences.set(EVERYBODY, key, value)
     return product_settings(preferences)

@@ -165,6 +165,7 @@ def test_product_settings_take_valid_choices_and_refuse_others_whole(store: Stat
     with pytest.raises(InvalidValue):
         choose(store.preferences, chunk_size=100, chunk_overlap=100)
     assert product_settings(store.preferences).top_k == 9
+    assert choose(store.preferences, top_k=None, chunk_size=None, chunk_overlap=None).top_k == 6
     store.preferences.set(EVERYBODY, "top_k", "many")
     assert product_settings(store.preferences).top_k == 6
 
