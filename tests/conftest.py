@@ -35,6 +35,18 @@ def other_children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
+def living_children() -> set[psutil.Process]:
+    """The child processes of this one that still run; one that has ended holds nothing, reaped or not."""
+    living = set()
+    for child in psutil.Process().children():
+        try:
+            if child.status() != psutil.STATUS_ZOMBIE:
+                living.add(child)
+        except psutil.NoSuchProcess:
+            continue
+    return living
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """SQLAlchemy's address of an empty database on a PostgreSQL of our own, behind a socket."""

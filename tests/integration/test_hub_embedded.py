@@ -21,6 +21,7 @@ from services.hub.embedded import EmbeddedModel
 from services.hub.packaged import PackagedModel, Part
 from services.hub.progress import Interrupted
 from services.serving import pip
+from tests.conftest import living_children
 from tests.fakes.package_index import PackageIndex, package_index, pip_environment
 
 PIECE = 400_000
@@ -183,4 +184,4 @@ def test_a_load_whose_caller_breaks_leaves_no_pip(
 
     with pytest.raises(RuntimeError):
         made_model(tmp_path, wheels).fetch(lambda: False, breaks)
-    assert broken.is_set() and set(psutil.Process().children()) <= other_children
+    assert broken.is_set() and living_children() <= other_children

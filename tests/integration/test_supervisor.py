@@ -20,6 +20,7 @@ from services.serving.states import FAILED, READY, REST, RUN, STARTING, STOPPED,
 from services.serving.supervisor import Patience, Supervisor
 from services.store import StateStore
 from services.store.servers import ServerRecord
+from tests.conftest import living_children
 from tests.fakes.engine import MODEL, FakeEngine
 
 HERE = "here"
@@ -125,7 +126,7 @@ def test_a_wished_server_answers_and_a_stopped_one_leaves_nothing(
     desk.service.stop("one")
     desk.until_state(STOPPED)
     assert open_files() <= before
-    assert set(psutil.Process().children()) <= other_children
+    assert living_children() <= other_children
 
 
 def test_a_server_comes_back_on_the_port_that_it_had(desk: Desk) -> None:

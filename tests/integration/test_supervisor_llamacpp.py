@@ -18,6 +18,7 @@ from services.serving.states import FAILED, READY, STOPPED
 from services.serving.supervisor import Patience, Supervisor
 from services.store import StateStore
 from services.store.servers import ServerRecord
+from tests.conftest import living_children
 from tests.fakes.small_model import Unreachable, small_gguf_path
 
 HERE = "here"
@@ -82,7 +83,7 @@ def test_the_embedded_model_answers_and_is_gone_after_it_was_stopped(
     desk.until(lambda row: row.state == STOPPED)
     assert children.owned(None, ready.launch_token) == [] and children.port_is_free(ready.port or 0)
     assert desk.service.default() is None
-    assert not {child for child in psutil.Process().children() if child.is_running()} - other_children
+    assert not living_children() - other_children
 
 
 def test_a_model_that_is_gone_is_named_as_the_cause(desk: Desk, tmp_path: Path) -> None:
