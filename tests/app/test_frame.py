@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from services.core.machine import this_process
+from tests.app.pages import HOME, PATIENCE_S, words
 from ui import frame, wiring
-
-HOME = str(Path(__file__).resolve().parents[2] / "Home.py")
-PATIENCE_S = 60
-
-
-@pytest.fixture(autouse=True)
-def own_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Services over an empty home, joined anew for each test."""
-    monkeypatch.setenv("LECTERN_HOME", str(tmp_path))
-    wiring.close()
-    yield
-    wiring.close()
 
 
 def home() -> AppTest:
     return AppTest.from_file(HOME, default_timeout=PATIENCE_S)
-
-
-def words(app: AppTest) -> str:
-    """All HTML that the frame has drawn, as one text."""
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def test_home_is_drawn_with_its_title_and_a_note_about_the_missing_worker() -> None:

@@ -1,0 +1,207 @@
+"""Chat: the first step, a question with its sources, and what is said when an answer did not come to its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.app import Services
+from services.knowledge.loaders.reader import Reader
+from services.store.bases import BaseRecord
+from services.store.conversations import TurnRecord
+from tests.app.pages import field, labels, opened, parameter, press, put, settle, speak, words
+from tests.fakes.chat_server import ChatServer
+from ui.owner import LOCAL
+
+PUMP = b"# Pump\n\nThe pump of the north well starts at six in the morning."
+
+
+@pytest.fixture
+def base(services: Services, reader: Reader, chat_server: ChatServer) -> BaseRecord:
+    """A base with one document, and a server to ask."""
+    services.servers.add_remote("box", chat_server.url)
+    made = services.knowledge.create("Garden")
+    put(services, made, reader, pump_md=PUMP)
+    return made
+
+
+def asked(services: Services, base: BaseRecord | None, question: str = "When does the pump start?") -> TurnRecord:
+    turn = services.chat.ask(LOCAL, question, base_id=base.id if base else None)
+    return services.chat.wait(turn.id, 30)
+
+
+def marks(html: str) -> list[str]:
+    """The passages that are marked in their document."""
+    return [part.partition("</mark>")[0] for part in html.split("<mark>")[1:]]
+
+
+def test_without_a_server_the_page_teaches_to_add_one() -> None:
+    app = opened("1_Chat")
+    assert "No server yet" in words(app)
+    assert "Address" in [text.label for text in press(app, "Add a server").text_input]
+
+
+def test_a_question_without_a_server_is_answered_by_what_to_do() -> None:
+    app = opened("1_Chat")
+    app.chat_input[0].set_value("Hello?")
+    app.run()
+    assert "No model server is ready" in words(app) and not app.chat_message
+
+
+def test_without_documents_the_page_offers_the_samples_and_asks_when_they_are_read(
+    services: Services, reader: Reader, chat_server: ChatServer
+) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    app = press(opened("1_Chat"), "Try it with sample documents")
+    assert "Next question:" in words(app) and "Reading the documents" in words(app)
+    assert chat_server.chats == []
+    settle(services, services.knowledge.bases()[0].base, reader)
+    app.run()
+    assert "The pump starts at six" in app.chat_message[1].markdown[0].value
+    assert len(chat_server.chats) == 1 and "Next question:" not in words(app)
+
+
+def test_a_suggestion_is_asked_when_it_is_pressed(services: Services, reader: Reader, chat_server: ChatServer) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    settle(services, services.knowledge.add_samples("Sample documents"), reader)
+    app = opened("1_Chat")
+    assert "Questions to begin with" in words(app)
+    suggestion = next(button for button in app.button if button.label.endswith("?"))
+    press(app, suggestion.label)
+    (conversation,) = services.chat.conversations(LOCAL)
+    assert services.chat.turns(LOCAL, conversation.id)[0].question == suggestion.label.replace("\\", "")
+    assert len(app.chat_message) == 2
+
+
+def test_an_answer_shows_its_sources_and_one_opens_at_its_place(services: Services, base: BaseRecord) -> None:
+    app = opened("1_Chat", base=base.id)
+    app.chat_input[0].set_value("When does the pump start?")
+    app.run()
+    (conversation,) = services.chat.conversations(LOCAL)
+    (turn,) = services.chat.turns(LOCAL, conversation.id)
+    assert parameter(app, "conversation") == conversation.id
+    assert f"](#cite-{turn.id}-1 " in app.chat_message[1].markdown[0].value
+    assert "When does the pump start?" in app.chat_message[0].get("html")[0].proto.body
+    assert "Garden · box · 1 passage" in words(app)
+    assert [subheader.value for subheader in app.subheader] == ["Sources"] and marks(words(app)) == []
+    press(app, r"\[1\] pump\.md")
+    (mark,) = marks(words(app))
+    assert "starts at six in the morning" in mark and "[1] pump.md" in words(app)
+    assert not app.subheader
+    press(app, "Close")
+    assert [subheader.value for subheader in app.subheader] == ["Sources"]
+
+
+def test_one_goes_from_passage_to_passage(services: Services, base: BaseRecord, reader: Reader) -> None:
+    put(services, base, reader, pond_md=b"# Pond\n\nThe pond was dug in 1962 and holds koi.")
+    turn = asked(services, base)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    press(app, next(label for label in labels(app) if label.startswith(r"\[1\]")))
+    first = marks(words(app))
+    assert next(button for button in app.button if button.label == "Previous passage").disabled
+    press(app, "Next passage")
+    assert marks(words(app)) != first and "Passage 2 of 2" in words(app)
+    assert next(button for button in app.button if button.label == "Next passage").disabled
+    press(app, "Previous passage")
+    assert marks(words(app)) == first
+
+
+def test_the_source_of_a_document_that_was_replaced_since_shows_the_passage_as_it_was(
+    services: Services, base: BaseRecord, reader: Reader
+) -> None:
+    turn = asked(services, base)
+    put(services, base, reader, pump_md=b"# Pump\n\nIt was sold.")
+    app = press(opened("1_Chat", conversation=turn.conversation_id), r"\[1\] pump\.md")
+    assert "The document was changed or removed since" in words(app)
+    assert "starts at six in the morning" in marks(words(app))[0] and not app.download_button
+
+
+def test_the_source_in_a_deleted_base_still_shows_its_passage(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    services.knowledge.delete(base.id)
+    app = press(opened("1_Chat", conversation=turn.conversation_id), r"\[1\] pump\.md")
+    assert "starts at six in the morning" in marks(words(app))[0]
+
+
+def test_plain_chat_has_no_column_of_sources_and_stays_plain(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, None, "Hello?")
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert not app.subheader and not app.columns
+    assert field(app, "Ask about").value == ""
+    assert "Garden" not in app.chat_message[1].get("html")[-1].proto.body
+
+
+def test_an_answer_that_failed_says_why_and_can_be_asked_again(
+    services: Services, base: BaseRecord, chat_server: ChatServer
+) -> None:
+    chat_server.set(mode="unauthorized")
+    turn = asked(services, base)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "refused the API key" in words(app) and "Enter a valid key" in words(app)
+    chat_server.set(mode="normal")
+    press(app, "Ask again")
+    assert [row.state for row in services.chat.turns(LOCAL, turn.conversation_id)] == ["failed", "done"]
+    assert "The pump starts at six" in app.chat_message[-1].markdown[0].value
+
+
+def test_an_answer_whose_process_died_keeps_what_was_said_and_can_be_asked_again(
+    services: Services, base: BaseRecord
+) -> None:
+    conversation = services.store.conversations.create(owner_id=LOCAL, title="Pump", base_id=base.id, server_id=None)
+    dead = {"machine_id": services.machine_id, "pid": 2**22 - 1, "process_started_at": 1.0, "settings": {"top_k": 6}}
+    turn = services.store.turns.create(
+        conversation.id, mode="knowledge", question="When?", base_id=base.id, server_name="box", model="m", **dead
+    )
+    services.store.turns.update(turn.id, answer="The pump starts", state="answering")
+    app = opened("1_Chat", conversation=conversation.id)
+    assert app.chat_message[1].markdown[0].value == "The pump starts"
+    assert "Interrupted: the process that was answering ended." in words(app)
+    press(app, "Ask again")
+    assert "starts at six" in app.chat_message[-1].markdown[0].value
+
+
+def test_a_stopped_answer_keeps_what_was_said(services: Services, base: BaseRecord, chat_server: ChatServer) -> None:
+    chat_server.set(answer="word " * 200, delay_s=0.05)
+    turn = services.chat.ask(LOCAL, "Go on.", base_id=base.id)
+    chat_server.wait_for(lambda server: server.chats and server.chats[-1].pieces_sent > 3)
+    services.chat.stop(turn.id)
+    services.chat.wait(turn.id, 30)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "Stopped. What was said is kept." in words(app) and "Ask again" in labels(app)
+    assert app.chat_message[1].markdown[0].value.startswith("word word")
+
+
+def test_a_conversation_that_is_gone_or_somebody_elses_is_not_shown(services: Services, base: BaseRecord) -> None:
+    theirs = services.chat.ask("somebody else", "Secret?", base_id=base.id)
+    services.chat.wait(theirs.id, 30)
+    app = opened("1_Chat", conversation=theirs.conversation_id)
+    assert "does not exist any more" in words(app) and "Secret?" not in words(app)
+    assert "conversation" not in app.query_params
+
+
+def test_earlier_conversations_are_opened_and_deleted(services: Services, base: BaseRecord) -> None:
+    first, second = asked(services, base, "When?"), asked(services, base, "Why?")
+    app = opened("1_Chat", conversation=second.conversation_id)
+    press(app, "When?")
+    assert parameter(app, "conversation") == first.conversation_id
+    press(app, "Delete")
+    assert len(services.chat.conversations(LOCAL)) == 2, "it is asked once before"
+    press(app, "Delete", within="Delete")
+    assert [record.title for record in services.chat.conversations(LOCAL)] == ["Why?"]
+    assert "conversation" not in app.query_params
+
+
+def test_a_model_cannot_load_a_picture_or_draw_html(
+    services: Services, base: BaseRecord, chat_server: ChatServer
+) -> None:
+    chat_server.set(answer="Look ![x](http://evil.example/a.png) <img src=http://evil.example/b.png> [1].")
+    turn = asked(services, base)
+    shown = opened("1_Chat", conversation=turn.conversation_id).chat_message[1].markdown[0]
+    assert "![" not in shown.value and "<img" not in shown.value.replace("&lt;", "") and not shown.allow_html
+
+
+def test_the_chat_speaks_chinese(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    app = speak(opened("1_Chat", conversation=turn.conversation_id), "zh_CN")
+    assert app.title[0].value == "对话" and [subheader.value for subheader in app.subheader] == ["来源"]
+    assert "新对话" in labels(app) and "1 个段落" in words(app)
+    assert app.chat_input[0].placeholder == "向“Garden”提问"

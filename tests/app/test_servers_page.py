@@ -1,0 +1,84 @@
+"""Servers: adding, testing, looking into and forgetting them; those that do not answer say so."""
+
+from __future__ import annotations
+
+from streamlit.testing.v1 import AppTest
+
+from services.app import Services
+from tests.app.pages import field, labels, opened, press, speak, words
+from tests.fakes.chat_server import ChatServer
+
+DEAD = "http://127.0.0.1:9/v1"
+
+
+def add(name: str, url: str) -> AppTest:
+    app = press(opened("4_Servers"), "Add a server")
+    field(app, "Name").set_value(name)
+    field(app, "Address").set_value(url)
+    return press(app, "Add", within="Add a server")
+
+
+def test_without_a_server_the_page_teaches_to_add_one_and_adds_it(services: Services, chat_server: ChatServer) -> None:
+    assert "No server yet" in words(opened("4_Servers"))
+    add("GPU box", chat_server.url)
+    (record,) = services.servers.list()
+    assert (record.name, record.state) == ("GPU box", "ready")
+    html = words(opened("4_Servers"))
+    assert "GPU box" in html and "</span>ready</span>" in html and "No server yet" not in html
+
+
+def test_a_dead_address_is_added_and_said_to_be_unreachable_with_what_to_do(services: Services) -> None:
+    add("dead", DEAD)
+    assert services.servers.list()[0].state == "unreachable"
+    app = opened("4_Servers")
+    assert "does not answer" in words(app) and 'class="remedy"' in words(app)
+    assert all(button.disabled for button in app.button if button.label in ("Test", "Models"))
+
+
+def test_an_address_that_is_none_is_refused_in_the_dialog(services: Services) -> None:
+    app = add("odd", "no address")
+    assert 'role="alert"' in words(app) and services.servers.list() == []
+
+
+def test_a_name_that_is_taken_is_refused(services: Services, chat_server: ChatServer) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    app = add("box", chat_server.url)
+    assert "box" in words(app).partition('role="alert"')[2]
+    assert len(services.servers.list()) == 1
+
+
+def test_a_test_shows_what_the_model_says_and_how_fast(services: Services, chat_server: ChatServer) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    chat_server.set(answer="Good <b>morning</b>.")
+    app = press(opened("4_Servers"), "Test")
+    html = words(app)
+    assert "Good &lt;b&gt;morning&lt;/b&gt;." in html and "answered in" in html and "first word after" in html
+
+
+def test_a_test_that_fails_tells_why(services: Services, chat_server: ChatServer) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    chat_server.set(mode="unauthorized")
+    html = words(press(opened("4_Servers"), "Test"))
+    assert "refused the API key" in html and "Enter a valid key" in html
+
+
+def test_the_models_of_a_server_are_listed(services: Services, chat_server: ChatServer) -> None:
+    chat_server.set(model="Qwen/Qwen3-8x7b")
+    services.servers.add_remote("box", chat_server.url)
+    app = press(opened("4_Servers"), "Models")
+    assert [code.value for code in app.code] == ["Qwen/Qwen3-8x7b"]
+
+
+def test_removing_asks_once_and_names_what_goes(services: Services) -> None:
+    services.servers.add_remote("old box", DEAD)
+    app = press(opened("4_Servers"), "Remove old box")
+    assert "Only its address is forgotten" in words(app) and len(services.servers.list()) == 1
+    press(app, "Remove", within="Remove old box")
+    assert services.servers.list() == [] and "No server yet" in words(app)
+
+
+def test_states_and_remedies_are_told_in_chinese(services: Services) -> None:
+    services.servers.add_remote("dead", DEAD)
+    app = speak(opened("4_Servers"), "zh_CN")
+    assert "无法连接" in words(app) and "服务器“dead”没有响应" in words(app)
+    assert "测试" in labels(app) and "Test" not in labels(app)
