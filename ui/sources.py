@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -112,20 +113,22 @@ def opened_passage(services: Services, turn: TurnRecord, passage: Passage) -> No
                 args=(turn.id, passage.number + 1),
             )
             safe_text(_("Passage {number} of {last}", number=passage.number, last=last), muted=True)
-            around = _surroundings(services, turn, passage)
-            if around is not None:
-                _original(services, turn, passage)
+            around, original = _surroundings(services, turn, passage), _original(services, turn, passage)
+            if original is not None:
+                _download(original, passage)
             icon_button(_("Close"), ":material/close:", key="passage-close", on_click=close_passage)
         if around is None:
             safe_text(_("The document was changed or removed since; this is the passage as it was."), muted=True)
-            around = Surroundings(passage.document, passage.page, passage.heading, "", passage.text, "")
+        if original is None:
+            safe_text(_("The file that was cited is not kept any more."), muted=True)
+        shown = around or Surroundings(passage.document, passage.page, passage.heading, "", passage.text, "")
         passage_panel(
-            around.document,
-            around.page,
-            passage.heading or around.heading,
-            around.before,
-            around.text,
-            around.after,
+            shown.document,
+            shown.page,
+            passage.heading or shown.heading,
+            shown.before,
+            shown.text,
+            shown.after,
             number=passage.number,
         )
 
@@ -138,11 +141,18 @@ def _surroundings(services: Services, turn: TurnRecord, passage: Passage) -> Sur
         return None
 
 
-def _original(services: Services, turn: TurnRecord, passage: Passage) -> None:
-    path = services.knowledge.original(services.knowledge.base(str(turn.base_id)), passage.document_id)
+def _original(services: Services, turn: TurnRecord, passage: Passage) -> Path | None:
+    try:
+        base = services.knowledge.base(str(turn.base_id))
+        return services.knowledge.original(base, passage.document_id, passage.revision)
+    except NotFoundError:
+        return None
+
+
+def _download(original: Path, passage: Passage) -> None:
     st.download_button(
         _("Download the original"),
-        data=path.read_bytes,
+        data=original.read_bytes,
         file_name=passage.document.rpartition("/")[2],
         mime="application/octet-stream",
         icon=":material/download:",

@@ -154,9 +154,11 @@ class KnowledgeService:
         """Stop working on a document's newest content; an older one goes on answering."""
         return self._stores.of(base).cancel(self.document(base, reference).document_id)
 
-    def original(self, base: BaseRecord, reference: str) -> Path:
-        """The stored original of a document's newest revision."""
-        return self._stores.originals(base).path(self.document(base, reference).sha256)
+    def original(self, base: BaseRecord, document_id: str, revision: int) -> Path | None:
+        """The stored original of a revision; None when it is not kept any more."""
+        sha256 = self._stores.of(base).original(document_id, revision)
+        path = self._stores.originals(base).path(sha256) if sha256 else None
+        return path if path and path.exists() else None
 
     def text(self, base: BaseRecord, document_id: str, revision: int) -> Extracted:
         """The extracted text of a revision. Raises: DocumentNotFound when it was replaced or removed."""

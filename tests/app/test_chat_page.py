@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import pytest
+import streamlit as st
 
 from services.app import Services
 from services.knowledge.loaders.reader import Reader
@@ -112,7 +116,19 @@ def test_the_source_of_a_document_that_was_replaced_since_shows_the_passage_as_i
     put(services, base, reader, pump_md=b"# Pump\n\nIt was sold.")
     app = press(opened("1_Chat", conversation=turn.conversation_id), r"\[1\] pump\.md")
     assert "The document was changed or removed since" in words(app)
-    assert "starts at six in the morning" in marks(words(app))[0] and not app.download_button
+    assert "starts at six in the morning" in marks(words(app))[0]
+    assert "The file that was cited is not kept any more." in words(app) and not app.download_button
+
+
+def test_the_file_that_was_cited_is_given_while_a_newer_one_is_read(
+    services: Services, base: BaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(st, "download_button", lambda *_words, data, **_options: given.append(data()))
+    turn = asked(services, base)
+    services.knowledge.add(base, "pump.md", io.BytesIO(b"# Pump\n\nIt was sold."))
+    press(opened("1_Chat", conversation=turn.conversation_id), r"\[1\] pump\.md")
+    assert given == [PUMP]
 
 
 def test_the_source_in_a_deleted_base_still_shows_its_passage(services: Services, base: BaseRecord) -> None:

@@ -55,6 +55,17 @@ class NamesAndContents(Suite):
         assert store.text(first.document_id, 1) is None
         assert store.originals() == {content("the new text").sha256}
 
+    def test_each_revision_has_its_original_until_it_is_replaced(self, store: BaseStore) -> None:
+        first = ingest(store, "a.txt", "one")
+        second = store.add("a.txt", content("two"))
+        originals = [store.original(first.document_id, revision) for revision in (1, 2, 3)]
+        assert originals == [content("one").sha256, content("two").sha256, None]
+        prepare(store, key_of(second), "two")
+        store.publish(key_of(second))
+        assert store.original(first.document_id, 1) is None
+        store.remove(first.document_id)
+        assert store.original(first.document_id, 2) is None
+
     def test_a_newer_revision_drops_an_unsettled_one(self, store: BaseStore) -> None:
         ingest(store, "a.txt", "one")
         second = store.add("a.txt", content("two"))

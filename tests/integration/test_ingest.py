@@ -119,6 +119,23 @@ def test_a_new_version_takes_over_only_when_it_is_ready(library: Library, base: 
     assert library.knowledge.verify("Garden").problems == ()
 
 
+def test_each_version_has_its_own_original_as_long_as_it_is_kept(library: Library, base: BaseRecord) -> None:
+    def original(revision: int) -> bytes | None:
+        path = library.knowledge.original(base, row.document_id, revision)
+        return path.read_bytes() if path else None
+
+    row = library.add(base, "price.txt", b"The ticket costs five euros.")
+    library.settle(base)
+    library.add(base, "price.txt", b"The ticket costs nine euros.")
+    assert (original(1), original(2)) == (b"The ticket costs five euros.", b"The ticket costs nine euros.")
+    library.settle(base)
+    assert (original(1), original(2)) == (None, b"The ticket costs nine euros.")
+    for path in (library.folder / "bases" / base.id / "originals").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert original(2) is None
+
+
 def test_a_new_version_that_fails_leaves_the_old_one_answering(library: Library, base: BaseRecord) -> None:
     library.add(base, "price.txt", b"The ticket costs five euros.")
     library.settle(base)

@@ -86,6 +86,10 @@ class BaseStore(Protocol):
         """SHA-256 of each original that some revision still needs."""
         ...
 
+    def original(self, document_id: str, revision: int) -> str | None:
+        """SHA-256 of a revision's original; None when it was replaced or removed."""
+        ...
+
     # from a file to vectors ------------------------------------------------------------------------------------------
     def set_state(self, key: RevisionKey, state: DocumentState) -> bool:
         """Say what is being done now."""

@@ -120,6 +120,14 @@ def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Ext
     )
 
 
+def original(connection: sqlite3.Connection, document_id: str, revision: int) -> str | None:
+    """SHA-256 of a revision's original."""
+    row = connection.execute(
+        "SELECT sha256 FROM revisions WHERE document_id = ? AND revision = ?", (document_id, revision)
+    ).fetchone()
+    return row and str(row["sha256"])
+
+
 def chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int]) -> list[StoredChunk]:
     """The visible chunks among these ids, in the order asked."""
     rows = connection.execute(

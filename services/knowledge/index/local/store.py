@@ -105,6 +105,11 @@ class LocalBaseStore:
         with self._connections.reading() as connection:
             return {row["sha256"] for row in connection.execute("SELECT DISTINCT sha256 FROM revisions")}
 
+    def original(self, document_id: str, revision: int) -> str | None:
+        """SHA-256 of a revision's original; None when it was replaced or removed."""
+        with self._connections.reading() as connection:
+            return rows.original(connection, document_id, revision)
+
     def set_state(self, key: RevisionKey, state: DocumentState) -> bool:
         """Say what is being done now; settling is for `fail`, `cancel` and `publish`."""
         if state.settled:
