@@ -11,7 +11,8 @@ from services.chat.ports import Found, Passage, Target
 from services.core.errors import AppError, from_row
 from services.core.machine import machine_id
 from services.core.settings import Settings
-from services.gpu import cards
+from services.gpu.nvml import Nvml
+from services.gpu.service import GpuService
 from services.hub.embedded import EmbeddedModel
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
@@ -46,6 +47,7 @@ class Services:
     chat: ChatService
     embedder: Embedder
     environments: Environments
+    gpus: GpuService
 
     @property
     def preferences(self) -> Preferences:
@@ -72,12 +74,13 @@ class Services:
     def close(self) -> None:
         """End what is being answered here, and let go of all files."""
         self.chat.close()
+        self.gpus.close()
         self.stores.close()
         self.store.close()
 
 
 def bootstrap(settings: Settings, **overrides: Any) -> Services:
-    """Join the parts. `overrides` replace any of: store, embedder, stores, knowledge, servers, chat.
+    """Join the parts. `overrides` replace any of: store, embedder, stores, knowledge, servers, gpus, chat.
 
     Raises: ConfigurationError, DatabaseUnavailable.
     """
@@ -90,17 +93,25 @@ def bootstrap(settings: Settings, **overrides: Any) -> Services:
         store.bases, stores, embedder, settings=settings, machine_id=here
     )
     servers: ServerService = overrides.get("servers") or ServerService(store.servers, settings.layout, machine_id=here)
+    gpus: GpuService = overrides.get("gpus") or GpuService(
+        store.readings,
+        Nvml(),
+        machine_id=here,
+        home=settings.home,
+        attribute=lambda devices: devices,
+        worker_runs=partial(store.workers.running, here),
+    )
     chat: ChatService = overrides.get("chat") or ChatService(
         store.conversations,
         store.turns,
         search=partial(_search, knowledge),
-        servers=partial(_target, servers, store.preferences),
+        servers=partial(_target, servers, gpus, store.preferences),
         open_model=OpenAIChatModel,
         product=partial(product_settings, store.preferences),
         machine_id=here,
     )
     environments = Environments(settings.layout.engines)
-    return Services(settings, here, store, stores, knowledge, servers, chat, embedder, environments)
+    return Services(settings, here, store, stores, knowledge, servers, chat, embedder, environments, gpus)
 
 
 def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:
@@ -125,10 +136,10 @@ def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int
     return Found(base.name, passages, result.timings_ms, result.documents_pending)
 
 
-def _target(servers: ServerService, preferences: Preferences, reference: str | None) -> Target:
+def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, reference: str | None) -> Target:
     record = servers.to_ask(reference)
     chosen = product_settings(preferences).passage_tokens
-    automatic = CPU_PASSAGE_TOKENS if record.managed and not cards() else PASSAGE_TOKENS
+    automatic = CPU_PASSAGE_TOKENS if record.managed and not gpus.now().gpus else PASSAGE_TOKENS
     return Target(record.id, servers.endpoint(record), chosen or automatic)
 
 

@@ -12,14 +12,12 @@ from typing import Any
 
 import services as package
 from services.app import Services
-from services.core.clock import now_ms
 from services.core.i18n import N_
 from services.core.machine import Process
 from services.core.settings import Settings
 from services.core.units import GIB, bytes_text
-from services.gpu import cards, driver
+from services.gpu.readings import GpuReading
 
-STALE_MS = 15_000
 NEEDED_PACKAGES = ("streamlit", "openai", "langchain-core", "sqlalchemy", "dbos", "pypdfium2", "unstructured")
 
 
@@ -58,8 +56,8 @@ def worker_status(services: Services) -> WorkerStatus:
     row = services.store.workers.of(services.machine_id)
     if row is None:
         return WorkerStatus(False, None, None)
-    alive = Process(row.pid, row.process_started_at).alive and now_ms() - row.heartbeat_at_ms < STALE_MS
-    return WorkerStatus(alive, row.pid if alive else None, row.heartbeat_at_ms)
+    running = row.running
+    return WorkerStatus(running, row.pid if running else None, row.heartbeat_at_ms)
 
 
 def web_status(settings: Settings) -> WebStatus:
@@ -83,16 +81,14 @@ def status(services: Services) -> dict[str, Any]:
         "worker": {"running": worker.running, "pid": worker.pid},
         "servers": [services.servers.row(record) for record in services.servers.list()],
         "knowledge_bases": [base_row(summary) for summary in services.knowledge.bases()],
-        "gpus": [
-            {
-                "index": card.index,
-                "uuid": card.uuid,
-                "name": card.name,
-                "memory": {name: getattr(card, name) for name in ("total_bytes", "used_bytes", "free_bytes")},
-            }
-            for card in cards()
-        ],
+        "gpus": [gpu_row(gpu) for gpu in services.gpus.now().gpus],
     }
+
+
+def gpu_row(gpu: GpuReading) -> dict[str, Any]:
+    """A GPU as JSON values."""
+    memory = {name: getattr(gpu, name) for name in ("total_bytes", "used_bytes", "free_bytes")}
+    return {"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "memory": memory}
 
 
 def base_row(summary: Any) -> dict[str, Any]:
@@ -119,7 +115,7 @@ def doctor(services: Services) -> list[Finding]:
         _python(),
         *_packages(),
         _faiss(),
-        _driver(),
+        _driver(services),
         _disk(settings),
         _port(settings),
         _embedder(services),
@@ -158,10 +154,13 @@ def _faiss() -> Finding:
     return Finding(N_("faiss"), "problem", message, {}, N_("Remove the folder .venv and run `make install`."))
 
 
-def _driver() -> Finding:
-    state = driver()
+def _driver(services: Services) -> Finding:
+    snapshot = services.gpus.now()
+    state = snapshot.driver
     if state.version:
-        return _ok(N_("gpu"), N_("NVIDIA driver {version}, GPUs: {count}"), version=state.version, count=len(cards()))
+        return _ok(
+            N_("gpu"), N_("NVIDIA driver {version}, GPUs: {count}"), version=state.version, count=len(snapshot.gpus)
+        )
     return Finding(
         N_("gpu"),
         "note",

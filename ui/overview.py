@@ -7,7 +7,6 @@ import streamlit as st
 from services.app import Services
 from services.core.errors import from_row
 from services.core.units import GIB, bytes_text
-from services.gpu import cards as gpu_cards
 from services.health import disk_free_bytes, worker_status
 from services.knowledge.service import BaseSummary
 from services.store.servers import ServerRecord
@@ -41,14 +40,14 @@ def _figures(services: Services) -> None:
                 Card(_("Knowledge bases"), len(summaries), ngettext("{n} document", "{n} documents", documents)),
                 Card(_("Chunks that can be found"), f"{chunks:,}"),
                 Card(_("Background worker"), None, state="running" if worker.running else "stopped"),
-                _gpu_card(),
+                _gpu_card(services),
                 Card(_("Free disk"), bytes_text(disk_free_bytes(services.settings)), str(services.settings.home)),
             ]
         )
 
 
-def _gpu_card() -> Card:
-    found = gpu_cards()
+def _gpu_card(services: Services) -> Card:
+    found = services.gpus.now().gpus
     if not found:
         return Card(_("GPU"), _("none"), _("everything runs on the CPU"))
     used, total = ([getattr(card, name) for card in found] for name in ("used_bytes", "total_bytes"))

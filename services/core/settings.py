@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     read_memory_bytes: int = Field(
         4 * GIB, ge=256 * MIB, description=N_("most memory that reading one document may take")
     )
+    sample_every_s: float = Field(1.0, ge=0.2, le=60, description=N_("time between two looks at the GPUs, seconds"))
     allow_remote_listen: bool = Field(False, description=N_("allow a host other than loopback"))
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

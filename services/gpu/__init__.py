@@ -1,9 +1,5 @@
-"""The one gate to NVML: which cards there are and what their memory holds.
+"""GPUs: the one gate to NVML, what it told at one instant, and the history of that.
 
-Always true here: a value that cannot be read is None, never zero; no process is started; a machine without a driver
-is an ordinary answer, not an error.
+Always true here: a value that cannot be read is None, never zero; no process is started; a machine without a driver is
+an ordinary answer, not an error; the driver is asked by the worker's sampler, by others only where no worker runs.
 """
-
-from services.gpu.nvml import Card, Driver, cards, driver
-
-__all__ = ["Card", "Driver", "cards", "driver"]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pynvml
 
 from services.core.i18n import N_
+from services.gpu.readings import Devices, DriverState, GpuReading
 
 T = TypeVar("T")
 
@@ -37,6 +38,29 @@ class Card:
     total_bytes: int | None
     used_bytes: int | None
     free_bytes: int | None
+
+
+class Nvml:
+    """What the driver tells; never raises."""
+
+    def read(self) -> Devices:
+        """The devices now."""
+        known = driver()
+        gpus = [
+            GpuReading(
+                card.index,
+                card.uuid,
+                card.name,
+                total_bytes=card.total_bytes,
+                used_bytes=card.used_bytes,
+                free_bytes=card.free_bytes,
+            )
+            for card in cards()
+        ]
+        return Devices(DriverState(known.version, reason=known.reason), tuple(gpus))
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def driver() -> Driver:

@@ -136,12 +136,56 @@ preferences = Table(
     Column("updated_at_ms", BigInteger, nullable=False),
 )
 
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("machine_id", String(40), primary_key=True),
+    Column("taken_at_ms", BigInteger, nullable=False),
+    Column("snapshot", Text, nullable=False),
+)
+"""The newest look at each machine's GPUs, whole; overwritten each second."""
+
 readings = Table(
     "readings",
     metadata,
     Column("machine_id", String(40), primary_key=True),
     Column("step_s", Integer, primary_key=True),
-    Column("subject", String(80), primary_key=True),
     Column("taken_at_ms", BigInteger, primary_key=True),
-    Column("reading", JSON, nullable=False),
+    Column("reading", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
+"""The history of those looks, a few figures each, in steps that grow with age."""
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("launch_token", String(64), primary_key=True),
+    Column("gpu_uuid", String(80), primary_key=True),
+    Column("machine_id", String(40), nullable=False),
+    Column("server_id", String(40), nullable=False),
+    Column("before_bytes", BigInteger),
+    Column("planned_bytes", BigInteger),
+    Column("reported_bytes", BigInteger),
+    Column("measured_bytes", BigInteger),
+    Column("peak_bytes", BigInteger),
+    Column("estimated", Boolean, nullable=False),
+    *_times(),
+    Index("ledger_by_server", "server_id", "created_at_ms"),
+)
+"""What each launch of a server was planned to hold on a GPU, said to hold, and held."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _id(),
+    Column("machine_id", String(40), nullable=False),
+    Column("code", String(60), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("level", String(20), nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("raised_at_ms", BigInteger, nullable=False),
+    Column("cleared_at_ms", BigInteger),
+    *_times(),
+    Index("alerts_by_time", "machine_id", "raised_at_ms"),
+)
+"""What was not well, since when and until when."""

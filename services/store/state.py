@@ -8,6 +8,7 @@ from services.store.database import Database
 from services.store.jobs import JobRows
 from services.store.migrations import migrate
 from services.store.preferences import Preferences
+from services.store.readings import ReadingRows
 from services.store.servers import ServerRows
 from services.store.workers import WorkerRows
 
@@ -26,6 +27,7 @@ class StateStore:
         self.turns = TurnRows(self.database)
         self.workers = WorkerRows(self.database)
         self.preferences = Preferences(self.database)
+        self.readings = ReadingRows(self.database)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert
 
 from services.core.clock import now_ms
+from services.core.machine import Process
 from services.store import schema
 from services.store.records import Rows
+
+STALE_MS = 15_000
+"""A worker that has not been seen for so long does not work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,12 @@ class WorkerRecord:
     pid: int
     process_started_at: float
     heartbeat_at_ms: int
+
+    @property
+    def running(self) -> bool:
+        """Whether it works now. True only on its own machine."""
+        fresh = now_ms() - self.heartbeat_at_ms < STALE_MS
+        return fresh and Process(self.pid, self.process_started_at).alive
 
 
 class WorkerRows(Rows[WorkerRecord]):
@@ -39,3 +49,8 @@ class WorkerRows(Rows[WorkerRecord]):
     def of(self, machine_id: str) -> WorkerRecord | None:
         """The worker that was last seen on a machine."""
         return self._one(self.table.c.machine_id == machine_id)
+
+    def running(self, machine_id: str) -> bool:
+        """Whether a machine's worker works now. To be asked on that machine."""
+        row = self.of(machine_id)
+        return row is not None and row.running

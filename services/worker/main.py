@@ -15,6 +15,7 @@ from services.core.errors import AlreadyRunning
 from services.core.machine import hostname, this_process
 from services.core.settings import Settings
 from services.core.stopping import Stopping
+from services.gpu.sampler import Sampler
 from services.knowledge.embedders.child import EncoderProcess
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
@@ -47,6 +48,7 @@ class Worker:
         self._embedded = Embedded(
             app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
         )
+        self._sampler = Sampler(services.gpus, settings.sample_every_s)
         self._parts = [
             Part("heartbeat", self._beat, 2_000),
             Part("servers", supervisor.tick, 0),
@@ -60,11 +62,13 @@ class Worker:
     def run(self, stopping: Stopping) -> None:
         """Work until told to stop."""
         self._jobs.start()
+        self._sampler.start()
         while not stopping.is_set():
             for part in self._parts:
                 part.run()
             stopping.wait(TICK_S)
         self._embedded.close()
+        self._sampler.close()
         self._jobs.close()
         self._reader.close()
         self._encoder.close()
