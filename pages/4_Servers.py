@@ -5,7 +5,7 @@ import streamlit as st
 from services.core.i18n import N_
 from ui import embedded, frame, servers
 from ui.i18n import _
-from ui.widgets import beside_title, empty_state
+from ui.widgets import beside_title
 
 with frame.page(N_("Servers")) as services:
     coming = embedded.underway(services)
@@ -14,14 +14,8 @@ with frame.page(N_("Servers")) as services:
             embedded.progress(services)
     if services.servers.list() or coming:
         with beside_title():
-            wanted = st.button(_("Add a server"), icon=":material/add:", type="primary")
+            if st.button(_("Add a server"), icon=":material/add:", type="primary"):
+                servers.add_dialog(services)
         servers.server_list(services)
     else:
-        wanted = empty_state(
-            _("No server yet"),
-            _("A server runs the model that answers. Add the address of any OpenAI-compatible one."),
-            _("Add a server"),
-            key="no-server",
-        )
-    if wanted:
-        servers.add_dialog(services)
+        servers.no_server(services)

@@ -10,10 +10,22 @@ from services.core.units import milliseconds_text
 from services.store.servers import ServerRecord
 from ui import errors, i18n
 from ui.i18n import _
-from ui.widgets import facts_line, icon_button, remark, row, safe_text
+from ui.widgets import empty_state, facts_line, icon_button, remark, row, safe_text
 
 POLL_S = 2.0
 TESTED = "servers.tested"
+
+
+def no_server(services: Services) -> None:
+    """Teach to add the first server."""
+    wanted = empty_state(
+        _("No server yet"),
+        _("A server runs the model that answers. Add the address of any OpenAI-compatible one."),
+        _("Add a server"),
+        key="no-server",
+    )
+    if wanted:
+        add_dialog(services)
 
 
 def server_list(services: Services) -> None:
@@ -99,7 +111,8 @@ def _log(services: Services, record: ServerRecord) -> None:
         with errors.shown():
             safe_text(record.name, muted=True)
             lines = services.servers.logs(record.id, 200)
-            st.code("\n".join(lines) or _("The log is empty."), language=None, wrap_lines=True, height=500)
+            with st.container(height=500, autoscroll=True):  # begins at its end, where the newest lines are
+                st.code("\n".join(lines) or _("The log is empty."), language=None, wrap_lines=True)
 
     show()
 

@@ -19,14 +19,7 @@ def welcome(services: Services, base_id: str | None, ask: Ask) -> None:
     """Teach the next step."""
     waiting = st.session_state.get(bases.PENDING_QUESTION)
     if not services.servers.list() and not embedded.underway(services):
-        wanted = empty_state(
-            _("No server yet"),
-            _("A server runs the model that answers. Add the address of any OpenAI-compatible one."),
-            _("Add a server"),
-            key="no-server",
-        )
-        if wanted:
-            servers.add_dialog(services)
+        servers.no_server(services)
     elif not services.knowledge.bases():
         tried = empty_state(
             _("Ask your own documents"),

@@ -53,15 +53,13 @@ def mono(text: object) -> None:
 
 
 def state_html(state: str) -> str:
-    """A state as icon, word and colour, for HTML; an unknown state is shown grey under its own name."""
+    """A state as icon, word and colour, for HTML: ready green, working amber, failed red, stopped grey.
+
+    An unknown state is shown grey under its own name.
+    """
     look, word = STATES.get(state, (STOPPED, state))
     icon = f'<span class="lectern-icon" aria-hidden="true">{ICONS[look]}</span>'
     return f'<span class="lectern-badge {look}">{icon}{html_text(_(word))}</span>'
-
-
-def state_badge(state: str) -> None:
-    """Show a state: ready green, working amber, failed red, stopped grey, each with its icon and word."""
-    st.html(state_html(state))
 
 
 def cards(figures: Iterable[Card]) -> None:

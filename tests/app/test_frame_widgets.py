@@ -25,7 +25,8 @@ def progress(done: int | None, total: int | None) -> None:
 def state(name: str) -> None:
     from ui import widgets
 
-    widgets.state_badge(name)
+    with widgets.row("pump.pdf", state=name):
+        pass
 
 
 def figures() -> None:

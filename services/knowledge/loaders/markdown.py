@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from services.core.errors import NoExtractableText
-from services.knowledge.loaders.assembly import normalise
+from services.knowledge.loaders.assembly import with_headings
 from services.knowledge.loaders.protocol import Limits, Sample
-from services.knowledge.loaders.text import read_text
+from services.knowledge.loaders.text import plain
 from services.knowledge.types import Extracted, Heading
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
@@ -30,11 +29,8 @@ class MarkdownLoader:
 
     def load(self, path: Path, name: str, limits: Limits) -> Extracted:
         """See Loader.load."""
-        raw, notices = read_text(path, name, limits)
-        text = normalise(raw).strip()
-        if not text:
-            raise NoExtractableText(name=name, pages=1)
-        return Extracted(text, self.media_types[0], headings=tuple(_headings(text)), notices=notices)
+        document = plain(path, name, limits, self.media_types[0])
+        return with_headings(document, _headings(document.text))
 
 
 def _headings(text: str) -> Iterator[Heading]:

@@ -31,6 +31,18 @@ def read_text(path: Path, name: str, limits: Limits, declared: str | None = None
     return decoded.text, guessed
 
 
+def plain(path: Path, name: str, limits: Limits, media_type: str) -> Extracted:
+    """A file whose text is kept as it stands, without headings.
+
+    Raises: TooLarge, Garbled, NoExtractableText.
+    """
+    raw, notices = read_text(path, name, limits)
+    text = normalise(raw).strip()
+    if not text:
+        raise NoExtractableText(name=name, pages=1)
+    return Extracted(text, media_type, notices=notices)
+
+
 class TextLoader:
     """The text as it stands; headings are not guessed."""
 
@@ -44,11 +56,7 @@ class TextLoader:
 
     def load(self, path: Path, name: str, limits: Limits) -> Extracted:
         """See Loader.load."""
-        raw, notices = read_text(path, name, limits)
-        text = normalise(raw).strip()
-        if not text:
-            raise NoExtractableText(name=name, pages=1)
-        return Extracted(text, self.media_types[0], notices=notices)
+        return plain(path, name, limits, self.media_types[0])
 
 
 LOADER = TextLoader()
