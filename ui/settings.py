@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from services.app import Services
 from services.core.i18n import N_
+from services.core.units import bytes_text
 from services.store.product import ProductSettings
 from ui import errors
 from ui.i18n import _
+from ui.text import html_text
 from ui.widgets import safe_text
 
 LABELS = {
@@ -69,17 +70,31 @@ def product_form(services: Services) -> None:
 
 
 def process_table(services: Services) -> None:
-    """What was decided before the start, and where."""
+    """What was decided before the start, and where; each setting is a block of its own where it is narrow."""
     settings = services.settings
-    rows = [
-        {
-            _("Setting"): name,
-            _("Value"): str(getattr(settings, name)),
-            _("Set by"): _(ORIGINS[settings.origins.get(name, "default")]),
-            _("Meaning"): _(str(field.description)),
-        }
+    head = "".join(f"<th>{html_text(word)}</th>" for word in (_("Setting"), _("Value"), _("Set by"), _("Meaning")))
+    rows = "".join(
+        _row(name, getattr(settings, name), settings.origins.get(name, "default"), str(field.description))
         for name, field in type(settings).model_fields.items()
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
+    )
+    st.html(f'<table class="lectern-settings"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
     path = settings.home / "settings.toml"
     safe_text(_("Change them in {path} or as LECTERN_… in the environment, then start again.", path=path), muted=True)
+
+
+def _row(name: str, value: object, origin: str, meaning: str) -> str:
+    return (
+        f'<tr><th class="lectern-mono">{html_text(name)}</th>'
+        f"<td>{html_text(_value(name, value))}</td>"
+        f'<td class="origin">{html_text(_(ORIGINS[origin]))}</td>'
+        f'<td class="meaning">{html_text(_(meaning))}</td></tr>'
+    )
+
+
+def _value(name: str, value: object) -> str:
+    """A value as it is written in the file, with what it means for people."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if name.endswith("_bytes") and isinstance(value, int):
+        return f"{value} ({bytes_text(value)})"
+    return f"{value} s" if name.endswith("_s") else str(value) or _("empty")
