@@ -16,6 +16,8 @@ import psutil
 import psycopg
 import pytest
 
+from tests.fakes.nvml import Double, NoCompiler, ScenarioFile, build
+
 POSTGRES_START_S = 60.0
 
 
@@ -65,6 +67,32 @@ def postgres_url() -> Iterator[str]:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def nvml_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this run's doubles of NVML are compiled."""
+    return tmp_path_factory.mktemp("nvml")
+
+
+@pytest.fixture(scope="session")
+def nvml_double(nvml_folder: Path) -> Double:
+    """A double of libnvidia-ml.so.1 with today's functions; tests/fakes/nvml says how to use it."""
+    try:
+        return build(nvml_folder)
+    except NoCompiler as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def scenario(nvml_double: Double, tmp_path: Path) -> Iterator[ScenarioFile]:
+    """What this process's NVML shows during one test; before and after it there is no driver."""
+    file = ScenarioFile(tmp_path / "gpus.txt")
+    nvml_double.bind(file.path)
+    yield file
+    nvml_double.release()
 
 
 @contextmanager
