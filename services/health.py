@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import services as package
@@ -16,7 +16,7 @@ from services.core.i18n import N_
 from services.core.machine import Process
 from services.core.settings import Settings
 from services.core.units import GIB, bytes_text
-from services.gpu.readings import GpuReading
+from services.gpu.readings import GpuReading, Holder, Holding, Snapshot
 
 NEEDED_PACKAGES = ("streamlit", "openai", "langchain-core", "sqlalchemy", "dbos", "pypdfium2", "unstructured")
 
@@ -85,10 +85,50 @@ def status(services: Services) -> dict[str, Any]:
     }
 
 
+def gpus_row(snapshot: Snapshot) -> dict[str, Any]:
+    """The driver, its GPUs and the host as JSON values; `driver` is its version, `reason` why there is none."""
+    driver = snapshot.driver
+    return {
+        "driver": driver.version,
+        "cuda_version": driver.cuda_version,
+        "reason": driver.reason,
+        "taken_at_ms": snapshot.taken_at_ms,
+        "gpus": [gpu_row(gpu) for gpu in snapshot.gpus],
+        "host": asdict(snapshot.host),
+    }
+
+
 def gpu_row(gpu: GpuReading) -> dict[str, Any]:
-    """A GPU as JSON values."""
-    memory = {name: getattr(gpu, name) for name in ("total_bytes", "used_bytes", "free_bytes")}
-    return {"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "memory": memory}
+    """A GPU as JSON values. What cannot be read is None, the list of processes included."""
+    sizes = ("total_bytes", "used_bytes", "free_bytes", "reserved_bytes", "unattributed_bytes")
+    return {
+        "index": gpu.index,
+        "uuid": gpu.uuid,
+        "name": gpu.name,
+        "error": gpu.error,
+        "memory": {name: getattr(gpu, name) for name in sizes},
+        "utilization_percent": gpu.utilization_percent,
+        "temperature_celsius": gpu.temperature_celsius,
+        "power_watts": gpu.power_watts,
+        "power_limit_watts": gpu.power_limit_watts,
+        "throttle_reasons": None if gpu.throttle_reasons is None else list(gpu.throttle_reasons),
+        "processes": None if gpu.holdings is None else [_process_row(holding) for holding in gpu.holdings],
+    }
+
+
+def _process_row(holding: Holding) -> dict[str, Any]:
+    holder = holding.holder or Holder()
+    return {
+        "pid": holding.pid,
+        "used_bytes": holding.used_bytes,
+        "server": holder.server,
+        "model": holder.model,
+        "user": holder.user,
+        "command": holder.command,
+        "kind": holding.kind,
+        "gpu_instance": holding.gpu_instance,
+        "estimated": holding.pid is None,
+    }
 
 
 def base_row(summary: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import services
 from services.cli import lifecycle, report
 from services.cli.ask import ask
 from services.cli.engine import engine
+from services.cli.gpus import gpus
 from services.cli.kb import kb
 from services.cli.output import speaker
 from services.cli.server import server
@@ -31,6 +32,7 @@ app.command()(lifecycle.up)
 app.command()(lifecycle.down)
 app.command()(report.status)
 app.command()(report.doctor)
+app.command()(gpus)
 
 FLAGS = {"--json": 0, "--lang": 1, "--home": 1}
 """Global options, with the number of words that follow; they may stand anywhere on the line."""
