@@ -20,6 +20,7 @@ from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
+from services.monitoring.alerts import AlertService
 from services.serving import pip
 from services.serving.environments import Environments
 from services.serving.service import ServerService
@@ -48,6 +49,7 @@ class Services:
     embedder: Embedder
     environments: Environments
     gpus: GpuService
+    alerts: AlertService
 
     @property
     def preferences(self) -> Preferences:
@@ -60,8 +62,14 @@ class Services:
         return product_settings(self.preferences)
 
     def choose(self, **values: Any) -> ProductSettings:
-        """Change product settings. Raises: InvalidValue."""
-        return choose(self.preferences, **values)
+        """Change product settings. Raises: InvalidValue, WebhookRefused, WebhookFailed; then nothing was stored."""
+        before, address = self.product.webhook_url, values.get("webhook_url")
+        if address and address != before:
+            self.alerts.check_address(address)
+        chosen = choose(self.preferences, **values)
+        if chosen.webhook_url != before:
+            self.alerts.forget_delivery()
+        return chosen
 
     def embedded_job(self) -> JobRecord | None:
         """How far the fetching of the embedded chat model is; None before the worker has begun."""
@@ -111,7 +119,10 @@ def bootstrap(settings: Settings, **overrides: Any) -> Services:
         machine_id=here,
     )
     environments = Environments(settings.layout.engines)
-    return Services(settings, here, store, stores, knowledge, servers, chat, embedder, environments, gpus)
+    alerts = AlertService(
+        store.alerts, store.preferences, machine_id=here, allow_private=settings.allow_private_webhooks
+    )
+    return Services(settings, here, store, stores, knowledge, servers, chat, embedder, environments, gpus, alerts)
 
 
 def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:

@@ -40,12 +40,11 @@ BOUNDS: dict[str, tuple[float, float, float]] = {
 
 
 def product_form(services: Services) -> None:
-    """Everything that can be changed while Lectern runs."""
+    """What can be changed about search, answers and new knowledge bases while Lectern runs."""
     now = services.product
     with errors.shown(), st.form("product-settings"):
         chosen: dict[str, Any] = {}
-        for number, (name, field) in enumerate(ProductSettings.model_fields.items()):
-            low, high, step = BOUNDS[name]
+        for number, (name, (low, high, step)) in enumerate(BOUNDS.items()):
             kind = type(getattr(now, name))
             if number % 2 == 0:
                 columns = st.columns(2, gap="medium", vertical_alignment="bottom")
@@ -56,7 +55,7 @@ def product_form(services: Services) -> None:
                     kind(high),
                     getattr(now, name),
                     step=kind(step),
-                    help=_(str(field.description)),
+                    help=_(str(ProductSettings.model_fields[name].description)),
                 )
         with st.container(horizontal=True):
             saved = st.form_submit_button(_("Save"), type="primary")
@@ -65,7 +64,7 @@ def product_form(services: Services) -> None:
             services.choose(**chosen)
             st.toast(_("Saved."), icon=":material/check:")
         if reset:
-            services.choose(**dict.fromkeys(ProductSettings.model_fields))
+            services.choose(**dict.fromkeys(BOUNDS))
             st.rerun()
 
 

@@ -2,7 +2,7 @@
 
     AppError
     ├── Unexpected
-    ├── ConfigurationError     InvalidSetting
+    ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
     │                          PathNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
@@ -11,7 +11,7 @@
     │                          PackageMissing · DatabaseUnavailable · EncoderCrashed
     ├── AccessError            Unauthorized · Forbidden
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch
-    ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer
+    ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer · WebhookFailed
     ├── DocumentError          UnsupportedFormat · Encrypted · NoExtractableText · EmptyFile · TooLarge · Damaged
     │                          Garbled · ReaderCrashed · ReaderTimeout
     └── InputError             InvalidName · EmptyQuestion · InvalidValue
@@ -92,6 +92,11 @@ class ConfigurationError(AppError): ...
 class InvalidSetting(ConfigurationError):
     message = N_("The setting {key} (from {origin}) has a value that cannot be used: {reason}.")
     remedy = N_("Correct {key} where it was set, then start again.")
+
+
+class WebhookRefused(ConfigurationError):
+    message = N_("The webhook may not go to {host}: {address} is not a public address.")
+    remedy = N_("Enter a public address, or permit others with LECTERN_ALLOW_PRIVATE_WEBHOOKS=1 and start again.")
 
 
 class NotFoundError(AppError): ...
@@ -277,6 +282,12 @@ class BadResponse(UpstreamError):
 class EmptyAnswer(UpstreamError):
     message = N_("The model of the server “{name}” gave an empty answer.")
     remedy = N_("Ask again; if it stays empty, choose another server or model.")
+    retryable = True
+
+
+class WebhookFailed(UpstreamError):
+    message = N_("The webhook at {host} was not told: {reason}.")
+    remedy = N_("Check the address, and that its server answers with a status of 200 to 299.")
     retryable = True
 
 

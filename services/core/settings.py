@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     )
     sample_every_s: float = Field(1.0, ge=0.2, le=60, description=N_("time between two looks at the GPUs, seconds"))
     allow_remote_listen: bool = Field(False, description=N_("allow a host other than loopback"))
+    allow_private_webhooks: bool = Field(False, description=N_("allow a webhook at a private address"))
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -185,7 +185,10 @@ alerts = Table(
     Column("params", JSON, nullable=False),
     Column("raised_at_ms", BigInteger, nullable=False),
     Column("cleared_at_ms", BigInteger),
+    Column("pending_event", String(20)),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at_ms", BigInteger, nullable=False),
     *_times(),
     Index("alerts_by_time", "machine_id", "raised_at_ms"),
 )
-"""What was not well, since when and until when."""
+"""What was not well, since when and until when; and what the webhook is still to be told of it."""

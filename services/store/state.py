@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from services.store.alerts import AlertRows
 from services.store.bases import BaseRows
 from services.store.conversations import ConversationRows, TurnRows
 from services.store.database import Database
 from services.store.jobs import JobRows
+from services.store.ledger import LedgerRows
 from services.store.migrations import migrate
 from services.store.preferences import Preferences
 from services.store.readings import ReadingRows
@@ -28,6 +30,8 @@ class StateStore:
         self.workers = WorkerRows(self.database)
         self.preferences = Preferences(self.database)
         self.readings = ReadingRows(self.database)
+        self.ledger = LedgerRows(self.database)
+        self.alerts = AlertRows(self.database)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -20,6 +20,7 @@ from services.knowledge.embedders.child import EncoderProcess
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
+from services.monitoring.alerts import AlertWatch
 from services.serving.supervisor import Supervisor
 from services.worker.embedded import Embedded
 from services.worker.jobs import CONCURRENCY, Jobs
@@ -49,12 +50,24 @@ class Worker:
             app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
         )
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
+        watch = AlertWatch(
+            services.store.alerts,
+            lambda: services.product,
+            machine_id=services.machine_id,
+            home=settings.home,
+            snapshot=services.gpus.sampled,
+            servers=lambda: services.store.servers.list(services.machine_id),
+            sample_every_s=settings.sample_every_s,
+        )
+        self._courier = services.alerts.courier()
         self._parts = [
             Part("heartbeat", self._beat, 2_000),
             Part("servers", supervisor.tick, 0),
             Part("documents", reconciler.tick, 0),
             Part("answers", services.chat.mend, 5_000),
             Part("files", services.knowledge.sweep, 10_000),
+            Part("alerts", watch.tick, 3_000),
+            Part("old alerts", watch.prune, 3_600_000),
         ]
         if settings.embedded:
             self._parts.append(Part("embedded model", self._embedded.tick, 1_000))
@@ -63,11 +76,13 @@ class Worker:
         """Work until told to stop."""
         self._jobs.start()
         self._sampler.start()
+        self._courier.start()
         while not stopping.is_set():
             for part in self._parts:
                 part.run()
             stopping.wait(TICK_S)
         self._embedded.close()
+        self._courier.close()
         self._sampler.close()
         self._jobs.close()
         self._reader.close()

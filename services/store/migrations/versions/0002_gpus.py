@@ -48,6 +48,9 @@ def upgrade() -> None:
         sa.Column("params", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("raised_at_ms", sa.BigInteger, nullable=False),
         sa.Column("cleared_at_ms", sa.BigInteger),
+        sa.Column("pending_event", sa.String(20)),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_at_ms", sa.BigInteger, nullable=False),
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
     )
