@@ -154,7 +154,7 @@ class ScenarioFile:
     def write(self, scenario: Scenario) -> None:
         """Show another scenario from the next call on. Renaming makes the change whole and never unnoticed."""
         written = self.path.with_suffix(f".{os.getpid()}.tmp")
-        written.write_text(scenario.text(), "utf-8")
+        written.write_text(scenario.text(), "utf-8", "surrogateescape")
         written.replace(self.path)
 
 
