@@ -4,13 +4,13 @@
     ├── Unexpected
     ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
-    │                          PathNotFound
+    │                          PathNotFound · GpuMemoryUnknown
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
     │                          PackageMissing · DatabaseUnavailable · EncoderCrashed
     ├── AccessError            Unauthorized · Forbidden
-    ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch
+    ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
     ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer · WebhookFailed
     ├── DocumentError          UnsupportedFormat · Encrypted · NoExtractableText · EmptyFile · TooLarge · Damaged
     │                          Garbled · ReaderCrashed · ReaderTimeout
@@ -130,6 +130,11 @@ class ConversationNotFound(NotFoundError):
 class PathNotFound(NotFoundError):
     message = N_("There is no file or folder at {path}.")
     remedy = N_("Check the path and try again.")
+
+
+class GpuMemoryUnknown(NotFoundError):
+    message = N_("There is no GPU here whose memory could be planned ({wanted_gpus} wanted, {found_gpus} found).")
+    remedy = N_("Say which GPUs are meant: --gpus with their number and --gpu-memory-gib with the memory of each.")
 
 
 class ConflictError(AppError): ...
@@ -264,6 +269,13 @@ class CountMismatch(IntegrityError):
     message = N_("The counts of “{name}” do not agree: {made} chunks made, {stored} stored, {vectors} vectors.")
     remedy = N_("Try the document again; if it happens again, rebuild the knowledge base.")
     retryable = True
+
+
+class ModelUnreadable(IntegrityError):
+    message = N_("“{name}” cannot be read as a model: {reason}.")
+    remedy = N_(
+        "Give a folder with a config.json, such a file itself, or a GGUF file; if it should be whole, download it again."
+    )
 
 
 class UpstreamError(AppError): ...
