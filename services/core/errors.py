@@ -274,7 +274,7 @@ class CountMismatch(IntegrityError):
 class ModelUnreadable(IntegrityError):
     message = N_("“{name}” cannot be read as a model: {reason}.")
     remedy = N_(
-        "Give a folder with a config.json, such a file itself, or a GGUF file; if it should be whole, download it again."
+        "Give a folder with a config.json, such a file itself, or a GGUF file; download it again if it was cut short."
     )
 
 
