@@ -12,11 +12,12 @@ from typing import Any
 
 import services as package
 from services.app import Services
-from services.core.i18n import N_
+from services.core.i18n import DEFAULT_LANGUAGE, N_
 from services.core.machine import Process
 from services.core.settings import Settings
-from services.core.units import GIB, bytes_text
+from services.core.units import bytes_text
 from services.gpu.readings import GpuReading, Holder, Holding, Snapshot
+from services.monitoring.rules import DISK_LOW, KINDS, WARNING, disk_limit_bytes
 
 NEEDED_PACKAGES = ("streamlit", "openai", "langchain-core", "sqlalchemy", "dbos", "pypdfium2", "unstructured")
 
@@ -71,7 +72,7 @@ def web_status(settings: Settings) -> WebStatus:
     return WebStatus(False, None, None)
 
 
-def status(services: Services) -> dict[str, Any]:
+def status(services: Services, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
     """The whole installation on this machine as JSON values."""
     web, worker = web_status(services.settings), worker_status(services)
     return {
@@ -82,6 +83,7 @@ def status(services: Services) -> dict[str, Any]:
         "servers": [services.servers.row(record) for record in services.servers.list()],
         "knowledge_bases": [base_row(summary) for summary in services.knowledge.bases()],
         "gpus": [gpu_row(gpu) for gpu in services.gpus.now().gpus],
+        "alerts": [services.alerts.row(alert, language) for alert in services.alerts.open()],
     }
 
 
@@ -156,11 +158,12 @@ def doctor(services: Services) -> list[Finding]:
         *_packages(),
         _faiss(),
         _driver(services),
-        _disk(settings),
+        _disk(services),
         _port(settings),
         _embedder(services),
         _embedded_chat(services),
         _worker(services),
+        *_alerts(services),
     ]
 
 
@@ -215,13 +218,13 @@ def disk_free_bytes(settings: Settings) -> int:
     return shutil.disk_usage(settings.home).free
 
 
-def _disk(settings: Settings) -> Finding:
-    free = disk_free_bytes(settings)
-    params = {"free": bytes_text(free), "path": str(settings.home)}
-    if free > 5 * GIB:
+def _disk(services: Services) -> Finding:
+    free = disk_free_bytes(services.settings)
+    params = {"free": bytes_text(free), "path": str(services.settings.home)}
+    if free >= disk_limit_bytes(services.product):
         return _ok(N_("disk"), N_("{free} free at {path}"), **params)
-    remedy = N_("Free some space, or set LECTERN_HOME to a folder on a larger disk.")
-    return Finding(N_("disk"), "problem", N_("only {free} free at {path}"), params, remedy)
+    kind = KINDS[DISK_LOW]
+    return Finding(N_("disk"), "problem", kind.message, params, kind.remedy)
 
 
 def _port(settings: Settings) -> Finding:
@@ -267,3 +270,18 @@ def _worker(services: Services) -> Finding:
         return _ok(N_("worker"), N_("the worker runs (process {pid})"), pid=worker.pid)
     remedy = N_("Start Lectern with `make run` (or `lectern up`).")
     return Finding(N_("worker"), "note", N_("the worker is not running"), {}, remedy)
+
+
+def _alerts(services: Services) -> list[Finding]:
+    """The open alerts, without those that another finding tells of."""
+    opened = [alert for alert in services.alerts.open() if alert.code != DISK_LOW]
+    return [
+        Finding(
+            N_("alert"),
+            "note" if alert.level == WARNING else "problem",
+            services.alerts.template(alert).message,
+            alert.params,
+            services.alerts.template(alert).remedy,
+        )
+        for alert in opened
+    ]

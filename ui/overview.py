@@ -6,16 +6,16 @@ import streamlit as st
 
 from services.app import Services
 from services.core.errors import from_row
-from services.core.units import GIB, bytes_text
+from services.core.units import bytes_text
 from services.health import disk_free_bytes, worker_status
 from services.knowledge.service import BaseSummary
 from services.store.servers import ServerRecord
-from ui import bases, embedded, errors, i18n
+from ui import alerts, bases, embedded, errors, i18n
 from ui.i18n import _, ngettext
-from ui.widgets import Card, cards, empty_state, row, safe_text
+from ui.widgets import Card, cards, empty_state, row
 
 POLL_S = 3.0
-LOW_DISK = 5 * GIB
+ATTENTION_POLL_S = 5.0
 
 
 def figures(services: Services) -> None:
@@ -57,23 +57,28 @@ def _gpu_card(services: Services) -> Card:
 
 
 def attention(services: Services) -> None:
-    """What is not well, each with what to do; nothing where all is well."""
-    silent = [server for server in services.servers.list() if server.state in ("failed", "unreachable")]
-    flawed = [summary for summary in services.knowledge.bases() if summary.counts.failed]
-    free = disk_free_bytes(services.settings)
-    if silent or flawed or free < LOW_DISK:
-        st.subheader(_("Needs attention"), anchor=False)
-    for server in silent:
-        with row(server.name, [_said(server)], server.state):
-            st.page_link("pages/4_Servers.py", label=_("Servers"), icon=":material/dns:")
-    for summary in flawed:
-        with row(summary.base.name, [_failures(summary)]):
-            _documents_link(summary)
-    if free < LOW_DISK:
-        safe_text(_("Only {free} of disk are left: free some space.", free=bytes_text(free)))
+    """What is not well, each with what to do; nothing where all is well. Refreshes by itself."""
+    st.fragment(run_every=ATTENTION_POLL_S)(_attention)(services)
     if embedded.underway(services):
         with st.container(border=True):
             embedded.progress(services)
+
+
+def _attention(services: Services) -> None:
+    with errors.shown():
+        silent = [server for server in services.servers.list() if server.state in ("failed", "unreachable")]
+        flawed = [summary for summary in services.knowledge.bases() if summary.counts.failed]
+        opened = alerts.beyond(services, {server.name for server in silent})
+        if silent or flawed or opened:
+            st.subheader(_("Needs attention"), anchor=False)
+        for server in silent:
+            with row(server.name, [_said(server)], server.state):
+                st.page_link("pages/4_Servers.py", label=_("Servers"), icon=":material/dns:")
+        for alert in opened:
+            alerts.alert_row(services, alert)
+        for summary in flawed:
+            with row(summary.base.name, [_failures(summary)]):
+                _documents_link(summary)
 
 
 def next_step(services: Services) -> None:

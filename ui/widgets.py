@@ -17,14 +17,16 @@ from ui.text import html_text, markdown_text
 
 READY, WORKING, FAILED, STOPPED = "ready", "working", "failed", "stopped"
 ICONS = {READY: "check_circle", WORKING: "pending", FAILED: "error", STOPPED: "stop_circle"}
+OWN_ICONS = {"warning": "warning"}
+"""Icons of states that have another one than their look."""
 
 LOOKS = {
     READY: ("ready", "running"),
     WORKING: (
         *("indexing", "queued", "reading", "splitting", "embedding"),
-        *("starting", "stopping", "downloading", "deleting"),
+        *("starting", "stopping", "downloading", "deleting", "warning"),
     ),
-    FAILED: ("failed", "unreachable", "interrupted"),
+    FAILED: ("failed", "unreachable", "interrupted", "critical"),
     STOPPED: ("empty", "stopped", "cancelled"),
 }
 STATES = {state: (look, STATE_WORDS[state]) for look, states in LOOKS.items() for state in states}
@@ -58,7 +60,7 @@ def state_html(state: str) -> str:
     An unknown state is shown grey under its own name.
     """
     look, word = STATES.get(state, (STOPPED, state))
-    icon = f'<span class="lectern-icon" aria-hidden="true">{ICONS[look]}</span>'
+    icon = f'<span class="lectern-icon" aria-hidden="true">{OWN_ICONS.get(state, ICONS[look])}</span>'
     return f'<span class="lectern-badge {look}">{icon}{html_text(_(word))}</span>'
 
 

@@ -14,7 +14,7 @@ MARKS = {"ok": "✓", "note": "·", "problem": "✗"}
 def status() -> None:
     """Say what runs."""
     with failing_well():
-        row = health.status(speaker.services())
+        row = health.status(speaker.services(), speaker.language)
 
         def text() -> None:
             stopped = N_("not running")
@@ -27,6 +27,8 @@ def status() -> None:
             for base in row["knowledge_bases"]:
                 message = N_("knowledge base {name}: {state}, documents: {documents}, chunks: {chunks}")
                 speaker.line(message, **{key: base[key] for key in ("name", "state", "documents", "chunks")})
+            for alert in row["alerts"]:
+                speaker.line(N_("alert ({state}): {message}"), state=alert["level"], message=alert["message"])
 
         speaker.emit(row, text)
 

@@ -38,6 +38,8 @@ STATE_WORDS = {
     "outdated": N_("outdated"),
     "wished": N_("queued"),
     "working": N_("under way"),
+    "warning": N_("warning"),
+    "critical": N_("critical"),
 }
 """What each state is called, on every page and in the command line."""
 

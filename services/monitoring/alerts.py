@@ -161,11 +161,16 @@ class AlertService:
         """What is not well now, the gravest first, then the newest."""
         return sorted(self._rows.open(), key=lambda row: row.level == WARNING)
 
-    def render(self, record: AlertRecord, language: str = DEFAULT_LANGUAGE) -> Rendered:
-        """An alert in the reader's language. One that another version of Lectern has raised has only its code."""
+    def template(self, record: AlertRecord) -> Rendered:
+        """The words of an alert, to be filled with its parameters. Unknown to this version: only its code."""
         kind = KINDS.get(record.code)
-        message, remedy = (kind.message, kind.remedy) if kind else (record.code, "")
-        return Rendered(record.code, fill(message, record.params, language), fill(remedy, record.params, language))
+        return Rendered(record.code, kind.message, kind.remedy) if kind else Rendered(record.code, record.code, "")
+
+    def render(self, record: AlertRecord, language: str = DEFAULT_LANGUAGE) -> Rendered:
+        """An alert in the reader's language."""
+        words = self.template(record)
+        message, remedy = (fill(text, record.params, language) for text in (words.message, words.remedy))
+        return Rendered(record.code, message, remedy)
 
     def row(self, record: AlertRecord, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
         """An alert as JSON values."""

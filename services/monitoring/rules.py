@@ -15,6 +15,7 @@ from services.store.product import ProductSettings
 from services.store.servers import ServerRecord
 
 WARNING, CRITICAL = "warning", "critical"
+DISK_LOW, SERVER_DOWN = "disk_low", "server_down"
 SILENT_MS = 60_000
 """A newest snapshot that is older means that sampling hangs."""
 HYSTERESIS_POINTS = 5
@@ -27,7 +28,10 @@ DEFAULT_LIMIT_CELSIUS = 85
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One code of alerts: its level, its words, the page that helps, and how long its cause must hold or be gone."""
+    """One code of alerts: its level, its words, the page that helps, and how long its cause must hold or be gone.
+
+    `page`: gpus, servers, or none.
+    """
 
     level: str
     message: str
@@ -70,7 +74,7 @@ KINDS: dict[str, Kind] = {
         raise_after_s=10,
         clear_after_s=10,
     ),
-    "server_down": Kind(
+    SERVER_DOWN: Kind(
         CRITICAL,
         N_("The server “{name}” should run, but does not."),
         N_("The Servers page says why, and has its log."),
@@ -78,11 +82,11 @@ KINDS: dict[str, Kind] = {
         raise_after_s=0,  # a product setting comes in its place
         clear_after_s=10,
     ),
-    "disk_low": Kind(
+    DISK_LOW: Kind(
         CRITICAL,
         N_("Only {free} of disk are left at {path}."),
         N_("Free some space, or set LECTERN_HOME to a folder on a larger disk."),
-        "home",
+        "",
         raise_after_s=10,
         clear_after_s=10,
     ),
@@ -103,7 +107,7 @@ KINDS: dict[str, Kind] = {
         clear_after_s=5,
     ),
 }
-SNAPSHOT_CODES = frozenset(KINDS) - {"server_down", "sampling_silent"}
+SNAPSHOT_CODES = frozenset(KINDS) - {SERVER_DOWN, "sampling_silent"}
 GPU_CODES = frozenset(code for code in SNAPSHOT_CODES if code.startswith("gpu_"))
 
 
@@ -191,13 +195,13 @@ def _server(server: ServerRecord, limits: ProductSettings) -> Iterator[Observati
     # One that starts may be on its way up, or about to fail once more.
     verdict = known.get(server.state, Verdict.UNKNOWN)
     params = {"name": server.name, "engine": server.engine, "error_code": server.error_code}
-    yield Observation("server_down", server.name, verdict, params, limits.alert_server_s)
+    yield Observation(SERVER_DOWN, server.name, verdict, params, limits.alert_server_s)
 
 
 def _host(seen: Seen, host: HostReading, limits: ProductSettings) -> Iterator[Observation]:
     free, least = host.disk_free_bytes, disk_limit_bytes(limits)
     params = {"free": bytes_text(free), "free_bytes": free, "path": seen.home}
-    yield Observation("disk_low", seen.home, _below(free, least, least * DISK_HYSTERESIS), params)
+    yield Observation(DISK_LOW, seen.home, _below(free, least, least * DISK_HYSTERESIS), params)
     share = _percent(host.memory_used_bytes, host.memory_total_bytes)
     yield Observation(
         "host_memory",
