@@ -1,0 +1,93 @@
+"""The managed servers on the GPUs page: what was planned for each, what its engine reports, what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from services.app import Services
+from services.core.units import bytes_text
+from services.gpu.readings import Snapshot
+from services.store.servers import ServerRecord
+from ui import errors
+from ui.i18n import _
+from ui.text import html_text
+from ui.widgets import row, safe_text
+
+POLL_S = 3.0
+
+
+def managed(services: Services) -> list[ServerRecord]:
+    """The servers that Lectern runs on this machine, oldest first."""
+    return [record for record in services.servers.list() if record.managed and record.machine_id == services.machine_id]
+
+
+def server_rows(services: Services, server_ids: Sequence[str]) -> None:
+    """A row for each managed server; it refreshes by itself, more slowly than the cards, and its buttons stay."""
+    st.subheader(_("Servers"), anchor=False)
+    st.fragment(run_every=POLL_S)(_rows)(services, server_ids)
+
+
+def _rows(services: Services, server_ids: Sequence[str]) -> None:
+    with errors.shown():
+        records = managed(services)
+        if [record.id for record in records] != list(server_ids):
+            st.rerun()
+        snapshot = services.gpus.now()
+        for record in records:
+            _server(services, record, snapshot)
+
+
+def _server(services: Services, record: ServerRecord, snapshot: Snapshot) -> None:
+    with row(record.name, [record.engine, record.model], record.state) as beneath:
+        if st.button(
+            _("Stop"), key=f"stop-{record.id}", icon=":material/stop_circle:", disabled=record.wish != "running"
+        ):
+            _confirm(services, record)
+    with beneath:
+        st.html(_ledger_html(measured(snapshot, record.id)))
+
+
+def measured(snapshot: Snapshot, server_id: str) -> dict[int, int] | None:
+    """What a server holds on each GPU, by index. None: a driver does not tell its processes, so nobody can know."""
+    held: dict[int, int] = {}
+    for gpu in snapshot.gpus:
+        for holding in gpu.holdings or ():
+            if holding.holder and holding.holder.server_id == server_id and holding.used_bytes is not None:
+                held[gpu.index] = held.get(gpu.index, 0) + holding.used_bytes
+    blind = any(gpu.holdings is None for gpu in snapshot.gpus)
+    return None if blind and not held else held
+
+
+def _ledger_html(held: dict[int, int] | None) -> str:
+    where = ""
+    if held:
+        where = " · ".join(f"GPU {index}: {bytes_text(count)}" for index, count in sorted(held.items()))
+    figures = (
+        (_("Planned"), bytes_text(None), ""),
+        (_("Reported by the engine"), bytes_text(None), ""),
+        (_("Measured"), bytes_text(None if held is None else sum(held.values())), where),
+    )
+    return (
+        '<div class="lectern-ledger">'
+        + "".join(
+            f'<div><span class="label">{html_text(label)}</span> <span class="value">{value}</span>'
+            f'<span class="label">{html_text(note)}</span></div>'
+            for label, value, note in figures
+        )
+        + "</div>"
+    )
+
+
+def _confirm(services: Services, record: ServerRecord) -> None:
+    @st.dialog(_("Stop this server?"))
+    def ask() -> None:
+        with errors.shown():
+            safe_text(record.name)
+            safe_text(_("Its memory comes free. Answers that it is writing end here."), muted=True)
+            if st.button(_("Stop"), type="primary", key="stop-confirmed"):
+                services.servers.stop(record.id)
+                st.rerun()
+
+    ask()
