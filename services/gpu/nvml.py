@@ -65,7 +65,6 @@ class Nvml:
         """End the session; a later `read` opens another."""
         with self._lock:
             self._close()
-            self._retry_at_ms = float("-inf")
 
     def _silent(self) -> Devices:
         return Devices(DriverState(reason=self._reason))

@@ -42,14 +42,10 @@ class MigLayout:
 
     def processes(self, call: Callable[[Any], list[Process]]) -> list[Process] | None:
         """Processes of all instances: for those who may not ask the whole GPU. None where no instance tells any."""
-        found = [(instance, _value(call, instance.handle)) for instance in self._instances]
-        if all(processes is None for _, processes in found):
+        found = [_value(call, instance.handle) for instance in self._instances]
+        if all(processes is None for processes in found):
             return None
-        return [
-            process if process.gpu_instance is not None else process._replace(gpu_instance=instance.gpu_instance)
-            for instance, processes in found
-            for process in processes or []
-        ]
+        return [process for processes in found for process in processes or []]
 
     def _read(self, instance: _Instance) -> MigInstance:
         memory = _value(self._calls.memory, instance.handle)
