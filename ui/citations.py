@@ -20,6 +20,26 @@ from ui.text import html_text
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 _LISTENER = """
+let pressed = "";
+let open = false;
+let closing = false;
+const giveFocusBack = (passage) => {
+  const focused = document.activeElement;
+  closing = passage === null && (open || closing);
+  open = passage !== null;
+  if (closing && focused === document.body) {
+    closing = false;
+    document.querySelector(`a[href="${pressed}"]`)?.focus({ preventScroll: true });
+  } else if (!focused?.closest(".st-key-lectern-aside")) {
+    closing = false;
+  }
+};
+const reveal = (passage) => {
+  const mark = passage?.querySelector("mark:not([data-revealed])");
+  if (!mark) return;
+  mark.dataset.revealed = "true";
+  mark.parentElement.scrollTop = mark.offsetTop - 48;
+};
 export default function (component) {
   const { setTriggerValue } = component;
   const onClick = (event) => {
@@ -27,15 +47,15 @@ export default function (component) {
     if (!link) return;
     event.preventDefault();
     event.stopPropagation();
-    setTriggerValue("clicked", link.getAttribute("href").slice("#cite-".length));
+    pressed = link.getAttribute("href");
+    setTriggerValue("clicked", pressed.slice("#cite-".length));
   };
-  const reveal = () => {
-    const mark = document.querySelector(".lectern-passage.opened mark:not([data-revealed])");
-    if (!mark) return;
-    mark.dataset.revealed = "true";
-    mark.parentElement.scrollTop = mark.offsetTop - 48;
+  const onChange = () => {
+    const passage = document.querySelector(".lectern-passage.opened");
+    reveal(passage);
+    giveFocusBack(passage);
   };
-  const watcher = new MutationObserver(reveal);
+  const watcher = new MutationObserver(onChange);
   watcher.observe(document.body, { childList: true, subtree: true });
   document.addEventListener("click", onClick, true);
   return () => {

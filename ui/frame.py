@@ -72,6 +72,8 @@ def page(title: str) -> Iterator[Services]:
         menu_items={"About": f"**Lectern** {__version__}"},
     )
     st.html(STYLE)
+    # Streamlit tells its theme only to the page itself, and dialogs lie outside of it.
+    st.html(f"<style>:root {{ color-scheme: {st.context.theme.type or 'light dark'}; }}</style>")
     _sidebar(services)
     st.title(_(title), anchor=False)
     errors.show_remembered()

@@ -7,6 +7,13 @@ import streamlit as st
 from services.core.errors import BaseNotFound
 from ui import citations, errors, frame, widgets
 
+
+@st.dialog("Remove?")
+def dialog() -> None:
+    """A dialog lies outside of the page."""
+    widgets.safe_text("Nothing is lost.", muted=True)
+
+
 HOSTILE = '<img src=x onerror="document.title=1"><script>alert(1)</script> ![x](http://blocked.example/a.png)'
 
 with frame.page("Gallery"):
@@ -60,5 +67,6 @@ with frame.page("Gallery"):
     st.dataframe(figures, hide_index=True)
     uploaded = st.file_uploader("Files", accept_multiple_files=True)
     st.text(f"uploaded: {[file.name for file in uploaded]}")
+    st.button("Open a dialog", on_click=dialog)
     if st.toggle("Remote image"):
         st.markdown("![x](http://blocked.example/page.png)")

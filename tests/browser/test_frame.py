@@ -115,6 +115,41 @@ def test_a_citation_opens_with_the_keyboard(gallery: Site, page: Page) -> None:
     expect(page.get_by_text("opened: ('turn-7', 3)")).to_be_visible()
 
 
+def test_closing_a_source_gives_the_focus_back_to_its_mark(gallery: Site, page: Page) -> None:
+    opened(page, gallery, "Gallery")
+    mark = page.get_by_role("link", name="[1]", exact=True)
+    mark.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".lectern-passage mark")).to_be_visible()
+    page.get_by_role("button", name="Close", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".lectern-passage mark")).to_have_count(0)
+    expect(mark).to_be_focused()
+
+
+def test_what_has_the_focus_wears_a_ring(gallery: Site, page: Page) -> None:
+    opened(page, gallery, "Gallery")
+    for _step in range(20):
+        page.keyboard.press("Tab")
+        ring = page.evaluate("(() => { const s = getComputedStyle(document.activeElement); return s.outline; })()")
+        name = page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        assert "solid 2px" in ring or name.startswith("<input"), name
+
+
+@pytest.mark.parametrize("colour", ["light", "dark"])
+def test_a_dialog_has_the_colours_of_the_page(
+    gallery: Site, browser: Browser, colour: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(color_scheme=colour)
+    page = context.new_page()
+    opened(page, gallery, "Gallery")
+    muted = page.locator('[data-testid="stMain"] .lectern-muted').first.evaluate("e => getComputedStyle(e).color")
+    page.get_by_role("button", name="Open a dialog").click()
+    words = page.get_by_role("dialog").locator(".lectern-muted")
+    assert words.evaluate("e => getComputedStyle(e).color") == muted
+    context.close()
+
+
 def test_sources_stand_beside_the_answer_where_there_is_room(gallery: Site, page: Page) -> None:
     opened(page, gallery, "Gallery")
     mark = page.get_by_role("link", name="[1]", exact=True)
