@@ -139,10 +139,12 @@ def _confirm_removal(services: Services, base: BaseRecord, document: DocumentRow
     def ask() -> None:
         with errors.shown():
             safe_text(document.name)
-            chunks = ngettext("{n} chunk", "{n} chunks", document.chunks or 0)
-            safe_text(
-                _("Its {chunks} will be removed with it; the file on your computer stays.", chunks=chunks), muted=True
-            )
+            if document.chunks:
+                chunks = ngettext("{n} chunk", "{n} chunks", document.chunks)
+                stays = _("Its {chunks} will be removed with it; the file on your computer stays.", chunks=chunks)
+            else:
+                stays = _("The file on your computer stays.")
+            safe_text(stays, muted=True)
             if st.button(_("Remove"), type="primary"):
                 services.knowledge.remove(base, document.document_id)
                 st.rerun()

@@ -38,21 +38,25 @@ def _states(services: Services, ids: list[str]) -> None:
         records = services.servers.list()
         if [record.id for record in records] != ids:
             st.rerun()
-        for record in records:
-            _server(services, record)
+        with st.container(key="lectern-servers"):
+            for record in records:
+                _server(services, record)
 
 
 def _server(services: Services, record: ServerRecord) -> None:
-    with row(record.name, [record.engine, record.model, record.url], record.state) as beneath:
+    engine = record.engine if record.managed else _("remote")
+    with row(record.name, [engine, record.model, record.url], record.state) as beneath:
         if st.button(
-            _("Test"), key=f"test-{record.id}", icon=":material/play_arrow:", disabled=record.state != "ready"
+            _("Test"), key=f"word-test-{record.id}", icon=":material/play_arrow:", disabled=record.state != "ready"
         ):
             _test(services, record)
-        if st.button(_("Models"), key=f"models-{record.id}", icon=":material/list:", disabled=record.state != "ready"):
+        if st.button(
+            _("Models"), key=f"word-models-{record.id}", icon=":material/list:", disabled=record.state != "ready"
+        ):
             _models(services, record)
         if record.managed:
             _wishes(services, record)
-            if st.button(_("Log"), key=f"log-{record.id}", icon=":material/article:"):
+            if st.button(_("Log"), key=f"word-log-{record.id}", icon=":material/article:"):
                 _log(services, record)
         elif icon_button(_("Remove {name}", name=record.name), ":material/delete:", key=f"remove-{record.id}"):
             _confirm(services, record)
@@ -67,7 +71,7 @@ def _wishes(services: Services, record: ServerRecord) -> None:
         label, icon, action = _("Stop"), ":material/stop_circle:", services.servers.stop
     else:
         label, icon, action = _("Start"), ":material/play_circle:", services.servers.start
-    st.button(label, key=f"wish-{record.id}", icon=icon, on_click=errors.attempt, args=(action, record.id))
+    st.button(label, key=f"word-wish-{record.id}", icon=icon, on_click=errors.attempt, args=(action, record.id))
 
 
 def _test(services: Services, record: ServerRecord) -> None:
