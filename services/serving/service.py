@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from services.llm.protocol import Endpoint, Message, Sampling, TextDelta, Usage
 from services.serving import logs, readiness
 from services.serving.engines.llamacpp import LlamaCpp
 from services.serving.engines.registry import REMOTE
+from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
 from services.serving.spec import LlamaCppSpec, RemoteSpec
 from services.serving.states import FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
@@ -56,8 +58,20 @@ class SmokeResult:
 class ServerService:
     """The servers that this machine knows. Thread-safe."""
 
-    def __init__(self, rows: ServerRows, layout: Layout, *, machine_id: str) -> None:
+    def __init__(
+        self,
+        rows: ServerRows,
+        layout: Layout,
+        *,
+        machine_id: str,
+        memory: Callable[[str], Memory] = lambda _: Memory(),
+    ) -> None:
+        """
+        Args:
+            memory: what the server with this id holds; left out: nothing is known of it.
+        """
         self._rows = rows
+        self._memory = memory
         self._layout = layout
         self._machine_id = machine_id
 
@@ -194,6 +208,10 @@ class ServerService:
         """The last lines of a managed server's log. Raises: ServerNotFound."""
         return logs.tail(folder_of(self._layout, self.show(reference)), lines)
 
+    def memory(self, server_id: str) -> Memory:
+        """What a server was planned to hold, says that it holds, and holds. Raises: DatabaseUnavailable."""
+        return self._memory(server_id)
+
     def row(self, record: ServerRecord, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
         """A server as JSON values, without secrets. What cannot be known is None."""
         error = from_row(record.error_code, record.error_params).render(language) if record.error_code else None
@@ -208,7 +226,7 @@ class ServerService:
             "url": record.url,
             "pid": record.pid,
             "plan": None,
-            "memory": {"planned_bytes": None, "reported_bytes": None, "measured_bytes": None},
+            "memory": self.memory(record.id).row(),
             "error": {"code": error.code, "message": error.message, "remedy": error.remedy} if error else None,
         }
 

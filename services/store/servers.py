@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import delete, select
 
 from services.store import schema
 from services.store.records import Rows
@@ -31,6 +34,18 @@ class ServerRecord:
     error_params: dict[str, Any] | None
     created_at_ms: int
     updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A managed server that has been started. `pid` is that of its runner, `started_at` in seconds since 1970."""
+
+    server_id: str
+    name: str
+    model: str
+    token: str
+    pid: int | None
+    started_at: float | None
 
 
 class ServerRows(Rows[ServerRecord]):
@@ -73,3 +88,27 @@ class ServerRows(Rows[ServerRecord]):
         """All servers, or those of one machine, oldest first."""
         here = [self.table.c.machine_id == machine_id] if machine_id else []
         return self._all(*here, order=[self.table.c.created_at_ms, self.table.c.name])
+
+    def launches(self, machine_id: str) -> builtins.list[Launched]:
+        """The servers of a machine that have been started, the oldest start first. Cheap enough for each second."""
+        columns = self.table.c
+        statement = (
+            select(
+                columns.id,
+                columns.name,
+                columns.model,
+                columns.launch_token,
+                columns.pid,
+                columns.process_started_at,
+            )
+            .where(columns.machine_id == machine_id, columns.launch_token.is_not(None))
+            .order_by(columns.process_started_at.is_(None), columns.process_started_at, columns.id)
+        )
+        with self.database.reading() as connection:
+            return [Launched(*row) for row in connection.execute(statement)]
+
+    def remove(self, id: str) -> bool:
+        """Delete a server with its rows in the ledger; False where it was gone."""
+        with self.database.transaction() as connection:
+            connection.execute(delete(schema.ledger).where(schema.ledger.c.server_id == id))
+            return connection.execute(delete(self.table).where(self.table.c.id == id)).rowcount > 0

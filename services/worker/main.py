@@ -35,7 +35,7 @@ class Worker:
     """Everything that goes on in the background on one machine."""
 
     def __init__(self, settings: Settings) -> None:
-        self._services = services = app.bootstrap(settings)
+        self._services = services = app.bootstrap(settings, samples=True)
         self._process = this_process()
         self._reader = Reader(
             Limits(settings.max_pages, settings.max_characters, settings.read_timeout_s, settings.read_memory_bytes),
