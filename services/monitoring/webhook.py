@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT_S = 5.0
 """For a whole delivery, from the connection to the status."""
 POLL_S = 1.0
+THREAD = "webhook"
 DELAYS_S = (5, 30, 120, 600, 1800)
 """Waiting times after failed tries; one more failure, and the event is given up."""
 FIELD = N_("webhook address")
@@ -137,7 +138,7 @@ class Courier:
         self._is_on = is_on
         self._ending = threading.Event()
         self._failing = False
-        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -229,7 +230,7 @@ def _parts(url: str) -> httpx.URL:
         raise _invalid(N_("it must begin with http:// or https://"))
     if parts.userinfo:
         raise _invalid(N_("a name or password must not stand in an address"))
-    if not parts.host or parts.port == 0:
+    if not parts.host or parts.port == 0 or any(character.isspace() for character in text):
         raise _invalid(N_("it names no server"))
     return parts
 
