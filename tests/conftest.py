@@ -88,7 +88,7 @@ def nvml_double(nvml_folder: Path) -> Double:
 
 @pytest.fixture
 def scenario(nvml_double: Double, tmp_path: Path) -> Iterator[ScenarioFile]:
-    """What this process's NVML shows during one test; before and after it there is no driver."""
+    """What this process's NVML shows during one test; before and after it the machine's own answers, or none."""
     file = ScenarioFile(tmp_path / "gpus.txt")
     nvml_double.bind(file.path)
     yield file

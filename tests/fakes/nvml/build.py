@@ -12,7 +12,7 @@ from pathlib import Path
 import pynvml
 
 HERE = Path(__file__).parent
-SONAME = "libnvidia-ml.so.1"
+FILE_NAME = "libnvidia-ml.so.1"
 SCENARIO_VARIABLE = "NVML_DOUBLE_SCENARIO"
 CURRENT_BRANCH = 580
 
@@ -40,8 +40,10 @@ class Double:
         pynvml._nvmlGetFunctionPointer_cache.clear()
 
     def release(self) -> None:
-        """Let this process see no driver: the library stays loaded, but has no scenario to play."""
+        """Let this process find its own NVML again, or none."""
         os.environ.pop(SCENARIO_VARIABLE, None)
+        pynvml.nvmlLib = None
+        pynvml._nvmlGetFunctionPointer_cache.clear()
 
     def calls(self, function: str) -> int:
         """How often this process called a function since it loaded the library."""
@@ -56,15 +58,16 @@ def build(folder: Path, branch: int = CURRENT_BRANCH) -> Double:
 
     Raises: NoCompiler.
     """
-    library = folder / str(branch) / SONAME
+    library = folder / str(branch) / FILE_NAME
     if not library.exists():
         compiler = shutil.which("cc")
         if compiler is None:
             raise NoCompiler("there is no C compiler (cc); on Debian: apt-get install gcc libc6-dev")
+        # Without a SONAME: once released, it is not what this process finds under the library's usual name.
         library.parent.mkdir(parents=True, exist_ok=True)
         made = library.with_suffix(f".{os.getpid()}")
         command = [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        command += [f"-DDRIVER_BRANCH={branch}", f"-Wl,-soname,{SONAME}", "-o", str(made)]
+        command += [f"-DDRIVER_BRANCH={branch}", "-o", str(made)]
         command += [str(HERE / "double.c"), str(HERE / "scenario.c"), "-lpthread"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
