@@ -9,7 +9,7 @@ ARGS ?=# further arguments for pytest
 PO := services/locale/zh_CN/LC_MESSAGES/lectern.po
 POT := build/lectern.pot
 
-.PHONY: help ready install run test test-embedded test-browser check bench requirements translations clean
+.PHONY: help ready install run test test-embedded test-browser test-gpu check bench requirements translations clean
 
 help: ready ## list the targets (this one)
 	@echo "Lectern: make <target>"
@@ -31,6 +31,9 @@ test: install ## run all tests but those of the embedded chat model and of GPUs 
 test-browser: install ## run the journeys in a real browser
 	@sh tools/system_packages.sh chromium
 	$(PYTEST) -q tests/browser $(ARGS)
+
+test-gpu: install ## compare readings with nvidia-smi, and attribute memory, on a real NVIDIA card
+	$(PYTEST) -q -m gpu tests/gpu $(ARGS)
 
 test-embedded: install ## ask the embedded chat model twelve questions (fetches 1.1 GB the first time)
 	$(PYTEST) -q -s -m embedded tests $(ARGS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
 
@@ -153,44 +152,3 @@ def _value(read: Callable[[], T]) -> T | None:
         return read()
     except pynvml.NVMLError:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """The NVIDIA driver: its version, or why it does not answer."""
-
-    version: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A GPU with its memory, bytes."""
-
-    index: int
-    uuid: str | None
-    name: str | None
-    total_bytes: int | None
-    used_bytes: int | None
-    free_bytes: int | None
-
-
-def driver() -> Driver:
-    """Whether a driver answers."""
-    state = _once().driver
-    return Driver(state.version, state.reason)
-
-
-def cards() -> list[Card]:
-    """The cards as they are now; none where no driver answers."""
-    return [
-        Card(gpu.index, gpu.uuid, gpu.name, gpu.total_bytes, gpu.used_bytes, gpu.free_bytes) for gpu in _once().gpus
-    ]
-
-
-def _once() -> Devices:
-    nvml = Nvml()
-    try:
-        return nvml.read()
-    finally:
-        nvml.close()
