@@ -45,3 +45,34 @@ def test_home_speaks_chinese(services: Services) -> None:
     assert app.title[0].value == "首页"
     assert [subheader.value for subheader in app.subheader] == ["知识库"]
     assert "知识库" in words(app) and "Knowledge bases" not in words(app)
+
+
+def raised(services: Services, code: str, subject: str, level: str, **params: object) -> None:
+    services.store.alerts.begin(services.machine_id, code, subject, level=level, params=params, announce=False)
+
+
+def test_an_open_alert_is_shown_with_its_level_and_remedy(services: Services) -> None:
+    raised(services, "disk_low", "/srv", "critical", free="1.0 GiB", path="/srv")
+    raised(services, "host_memory", "box <b>", "warning", percent=97, used="97.0 GiB", total="100.0 GiB")
+    app = opened()
+    html = words(app)
+    assert "Needs attention" in [subheader.value for subheader in app.subheader]
+    assert "Only 1.0 GiB of disk are left at /srv. Free some space" in html and "since " in html
+    assert "critical" in html and "warning</span>warning" in html and "box &lt;b&gt;" in html
+    assert html.index("critical") < html.index("box &lt;b&gt;"), "the gravest first"
+
+
+def test_an_alert_that_has_cleared_is_not_shown(services: Services) -> None:
+    raised(services, "disk_low", "/srv", "critical", free="1.0 GiB", path="/srv")
+    (alert,) = services.alerts.open()
+    services.store.alerts.clear(alert.id, announce=False)
+    assert "Needs attention" not in [subheader.value for subheader in opened().subheader]
+
+
+def test_a_server_that_is_shown_with_its_error_is_not_told_of_twice(services: Services) -> None:
+    services.servers.add_remote("dead", "http://127.0.0.1:9/v1")
+    raised(services, "server_down", "dead", "critical", name="dead")
+    raised(services, "server_down", "flickering", "critical", name="flickering")
+    html = words(opened())
+    assert "The server “dead” does not answer" in html and "“dead” should run" not in html
+    assert "The server “flickering” should run, but does not." in html

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from services.app import Services
 from services.core.settings import Settings
-from tests.app.pages import field, opened, press, speak, words
+from tests.app.pages import field, labels, opened, press, speak, words
+from tests.fakes.receiver import receiver
+from ui import wiring
 
 
 def startup_settings(app: AppTest) -> list[list[str]]:
@@ -66,3 +69,58 @@ def test_settings_speak_chinese() -> None:
     assert [subheader.value for subheader in app.subheader] == ["应用设置", "告警", "启动设置"]
     assert field(app, "检索段落数").value == 6
     assert startup_settings(app)[0] == ["设置项", "值", "来源", "含义"]
+
+
+@pytest.fixture
+def permissive(monkeypatch: pytest.MonkeyPatch) -> Services:
+    """Services that may tell a webhook on loopback."""
+    monkeypatch.setenv("LECTERN_ALLOW_PRIVATE_WEBHOOKS", "1")
+    wiring.close()
+    return wiring.services()
+
+
+def test_thresholds_are_chosen_and_the_usual_ones_come_back(services: Services) -> None:
+    app = opened("7_Settings")
+    field(app, "GPU memory in use, %").set_value(80)
+    field(app, "Free disk, GiB").set_value(20.0)
+    press(app, "Save alerts")
+    assert (services.product.alert_gpu_memory_percent, services.product.alert_disk_gib) == (80, 20.0)
+    services.choose(top_k=11)
+    press(app, "Usual thresholds")
+    assert (services.product.alert_gpu_memory_percent, services.product.top_k) == (95, 11)
+
+
+@pytest.mark.parametrize(
+    ("url", "words_of_refusal"),
+    [
+        ("http://127.1:8080/hook", "LECTERN_ALLOW_PRIVATE_WEBHOOKS=1"),
+        ("http://[::ffff:10.0.0.1]/", "is not a public address"),
+        ("hooks.example", "it must begin with http:// or https://"),
+    ],
+)
+def test_a_webhook_that_may_not_be_told_is_refused_and_nothing_is_stored(
+    services: Services, url: str, words_of_refusal: str
+) -> None:
+    app = opened("7_Settings")
+    field(app, "Webhook address").set_value(url)
+    field(app, "GPU memory in use, %").set_value(80)
+    press(app, "Save alerts")
+    assert 'role="alert"' in words(app) and words_of_refusal in words(app)
+    assert (services.product.webhook_url, services.product.alert_gpu_memory_percent) == ("", 95)
+    assert "Send a test" not in labels(app) and not app.toast
+
+
+def test_a_test_shows_how_it_went_and_the_result_stays(permissive: Services) -> None:
+    with receiver(200, 500) as hook:
+        app = opened("7_Settings")
+        field(app, "Webhook address").set_value(hook.url)
+        press(app, "Save alerts")
+        app = opened("7_Settings")
+        assert "not told anything yet" in words(app)
+        assert "The webhook has taken the test" in words(press(app, "Send a test"))
+        assert hook.received[0].body["event"] == "test"
+        assert "taken." in words(opened("7_Settings"))
+        assert "it answered with status 500" in words(press(app, "Send a test"))
+    assert "not taken." in words(opened("7_Settings"))
+    permissive.choose(webhook_url=None)
+    assert permissive.alerts.last_delivery() is None
