@@ -43,7 +43,7 @@ if not settings.allow_remote_listen:
 
 app = st.App(
     "Home.py",
-    routes=[Route("/healthz", Api())],
+    routes=[Route("/healthz", Api()), Route("/metrics", Api())],
     middleware=guards,
     lifespan=lifespan,
     on_script_error=errors.report,

@@ -1,4 +1,4 @@
-"""HTTP over the services: health today, for whoever watches the process.
+"""HTTP over the services: health and figures today, for whoever watches the process.
 
 `create(services)` knows nothing of Streamlit: the web process mounts it beside the pages, or it runs alone. Always true
 here: a route only calls services; who may ask is decided by the guards in front (`guards`), not by routes. Callers:

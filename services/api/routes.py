@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Header, Response
 from fastapi.responses import JSONResponse
 
 from services import __version__
-from services.app import Services
-from services.core.errors import DatabaseUnavailable
+from services.app import Services, metrics
+from services.core.errors import AppError, DatabaseUnavailable
 from services.health import worker_status
 
 
@@ -27,5 +27,17 @@ def create(services: Services) -> FastAPI:
         except DatabaseUnavailable as error:
             return JSONResponse({**health, "status": "failed", "error": error.code}, status_code=503)
         return JSONResponse(health)
+
+    if services.settings.metrics:
+        figures = metrics(services)
+
+        @api.get("/metrics")
+        def prometheus(accept: Annotated[str, Header()] = "") -> Response:
+            """The figures for Prometheus, or 503 when they cannot be read."""
+            try:
+                page, media_type = figures.page(accept)
+            except AppError as error:
+                return JSONResponse({"error": error.code}, status_code=503)
+            return Response(page, headers={"Content-Type": media_type})
 
     return api

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
         4 * GIB, ge=256 * MIB, description=N_("most memory that reading one document may take")
     )
     sample_every_s: float = Field(1.0, ge=0.2, le=60, description=N_("time between two looks at the GPUs, seconds"))
+    metrics: bool = Field(False, description=N_("serve figures for Prometheus at /metrics"))
     allow_remote_listen: bool = Field(False, description=N_("allow a host other than loopback"))
     allow_private_webhooks: bool = Field(False, description=N_("allow a webhook at a private address"))
 

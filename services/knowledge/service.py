@@ -25,6 +25,7 @@ from services.knowledge.stores import Stores
 from services.knowledge.types import (
     BaseCounts,
     DocumentRow,
+    DocumentState,
     Extracted,
     Hit,
     SearchResult,
@@ -99,6 +100,10 @@ class KnowledgeService:
         counts = self._stores.of(base).counts()
         settled = counts.settled == counts.documents
         return BaseSummary(base, counts, "empty" if not counts.documents else "ready" if settled else "indexing")
+
+    def states(self, base: BaseRecord) -> dict[DocumentState, int]:
+        """How many documents of a base are in each state; a state that none is in may be left out."""
+        return self._stores.of(base).states()
 
     def delete(self, reference: str) -> None:
         """Wish a base away: nobody finds it from now on; the worker removes its files."""

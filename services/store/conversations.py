@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,10 @@ from services.core.clock import now_ms
 from services.store import schema
 from services.store.records import Rows, new_id
 
+MODES = ("chat", "knowledge")
 LIVE = ("waiting", "retrieving", "reading", "answering")
+ENDED = ("done", "stopped", "failed", "interrupted")
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,23 @@ class TurnRecord:
     error_params: dict[str, Any] | None
     created_at_ms: int
     updated_at_ms: int
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody is, or should be, working on it."""
+        return self.state in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOutcome:
+    """The figures of a turn, without its texts."""
+
+    id: str
+    mode: str
+    state: str
+    timings_ms: dict[str, float]
+    prompt_tokens: int | None
+    completion_tokens: int | None
 
     @property
     def live(self) -> bool:
@@ -122,3 +143,20 @@ class TurnRows(Rows[TurnRecord]):
     def live(self, machine_id: str) -> Sequence[TurnRecord]:
         """Turns of a machine that are being answered, or were when their process died."""
         return self._all(self.table.c.machine_id == machine_id, self.table.c.state.in_(LIVE))
+
+    def begun(self, machine_id: str, since_ms: int) -> set[str]:
+        """The ids of a machine's turns that began at that time or later. Reads an index only."""
+        begun = (self.table.c.machine_id == machine_id) & (self.table.c.created_at_ms >= since_ms)
+        with self.database.reading() as connection:
+            return set(connection.execute(select(self.table.c.id).where(begun)).scalars())
+
+    def outcomes(self, ids: Sequence[str]) -> list[TurnOutcome]:
+        """The figures of these turns, of those that still exist."""
+        names = [field.name for field in dataclasses.fields(TurnOutcome)]
+        found = []
+        with self.database.reading() as connection:
+            for begin in range(0, len(ids), BATCH):
+                batch = self.table.c.id.in_(ids[begin : begin + BATCH])
+                rows = connection.execute(select(*(self.table.c[name] for name in names)).where(batch))
+                found += [TurnOutcome(**row._mapping) for row in rows]
+        return found

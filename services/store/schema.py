@@ -125,6 +125,7 @@ turns = Table(
     Column("error_params", JSON),
     *_times(),
     Index("turns_by_conversation", "conversation_id", "position", unique=True),
+    Index("turns_by_time", "machine_id", "created_at_ms", "id"),
 )
 
 preferences = Table(

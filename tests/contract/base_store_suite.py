@@ -126,6 +126,16 @@ class FromFileToVectors(Suite):
         assert store.counts().failed == store.counts().settled == 1
         assert not store.fail(key, Notice("again"))
 
+    def test_documents_are_counted_by_state(self, store: BaseStore) -> None:
+        assert store.states() == {}
+        failed = store.add("a.txt", content("one"))
+        assert store.fail(key_of(failed), Notice("damaged"))
+        store.add("b.txt", content("two"))
+        store.add("c.txt", content("three"))
+        assert store.states() == {DocumentState.FAILED: 1, DocumentState.QUEUED: 2}
+        store.remove(failed.document_id)
+        assert store.states() == {DocumentState.QUEUED: 2}
+
     @pytest.mark.parametrize("end", ["fail", "cancel"])
     @pytest.mark.parametrize("again", ["retry", "add"])
     def test_what_failed_or_was_cancelled_can_be_tried_again(self, store: BaseStore, end: str, again: str) -> None:

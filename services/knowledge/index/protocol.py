@@ -139,6 +139,10 @@ class BaseStore(Protocol):
         """What searches find now, and how many documents have settled."""
         ...
 
+    def states(self) -> dict[DocumentState, int]:
+        """How many documents are in each state; a state that none is in may be left out."""
+        ...
+
     def verify(self) -> VerifyReport:
         """Count everything and check every law; `originals` is left to the caller (0)."""
         ...

@@ -102,6 +102,16 @@ def counts(connection: sqlite3.Connection) -> BaseCounts:
     return BaseCounts(row["documents"], row["chunks"], row["chunks"], row["settled"], row["failed"])
 
 
+def states(connection: sqlite3.Connection) -> dict[DocumentState, int]:
+    """How many documents are in each state."""
+    found = connection.execute(
+        "SELECT newest.state, COUNT(*) AS documents FROM documents d JOIN revisions newest"
+        " ON newest.document_id = d.document_id AND newest.revision = d.newest"
+        " WHERE d.superseded_by IS NULL GROUP BY newest.state"
+    )
+    return {DocumentState(row["state"]): row["documents"] for row in found}
+
+
 def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Extracted | None:
     """The extracted text of a revision."""
     row = connection.execute(

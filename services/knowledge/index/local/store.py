@@ -167,6 +167,11 @@ class LocalBaseStore:
         with self._connections.reading() as connection:
             return rows.counts(connection)
 
+    def states(self) -> dict[DocumentState, int]:
+        """How many documents are in each state; a state that none is in may be left out."""
+        with self._connections.reading() as connection:
+            return rows.states(connection)
+
     def verify(self) -> VerifyReport:
         """Count everything and check every law."""
         with self._connections.reading() as connection:

@@ -54,5 +54,6 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
     )
+    op.create_index("turns_by_time", "turns", ["machine_id", "created_at_ms", "id"], unique=False)
     op.create_index("ledger_by_server", "ledger", ["server_id", "created_at_ms"], unique=False)
     op.create_index("alerts_by_time", "alerts", ["machine_id", "raised_at_ms"], unique=False)
