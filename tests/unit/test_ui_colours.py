@@ -92,6 +92,13 @@ def test_what_has_the_focus_is_ringed_in_a_colour_that_can_be_seen(mode: str) ->
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_field_that_has_the_focus_has_an_edge_that_can_be_seen(mode: str) -> None:
+    theme = THEME[mode]
+    fields = [*grounds(mode).values(), theme["sidebar"]["secondaryBackgroundColor"]]
+    assert min(contrast(theme["primaryColor"], ground) for ground in fields) >= SIGN
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_style_sheet_and_theme_agree(mode: str) -> None:
     pairs = {"text": "textColor", "page": "backgroundColor", "border": "borderColor", "link": "linkColor"}
     pairs |= {"panel": "secondaryBackgroundColor", "green": "greenColor", "amber": "orangeColor", "red": "redColor"}
