@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from services.core.units import MIB
 from services.gpu.readings import GpuReading, Holding
@@ -36,7 +37,7 @@ def estimates(baselines: Sequence[int], now: int) -> list[int]:
         now: what nobody accounts for at present. The estimates together are never more.
     """
     found, left = [], now
-    for begin, end in zip(baselines, [*baselines[1:], now], strict=True):
+    for begin, end in pairwise([*baselines, now]):
         held = min(grown_bytes(begin, end), left)
         found.append(held)
         left -= held

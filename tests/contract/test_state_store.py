@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from sqlalchemy import inspect
 
 from services.core.errors import DatabaseUnavailable, InvalidValue, NameTaken
 from services.store import StateStore, schema
+from services.store.ledger import LAUNCHES_KEPT, LedgerRecord
 from services.store.preferences import EVERYBODY
 from services.store.product import choose, product_settings
+from services.store.servers import Launched
 
 MACHINE = "machine-1"
 
@@ -186,3 +189,64 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable) as refused:
         StateStore(f"sqlite:///{tmp_path / 'state.sqlite3'}")
     assert str(tmp_path) in refused.value.render().message
+
+
+def server(store: StateStore, name: str = "one", token: str | None = None):
+    made = store.servers.create(
+        machine_id=MACHINE, name=name, engine="x", model="m", spec={}, managed=True, wish="running", state="ready"
+    )
+    return store.servers.update(made.id, launch_token=token, pid=7, process_started_at=1.5) or made
+
+
+def launch(server_id: str, token: str, gpu: str = "GPU-a", at_ms: int = 1, **values: int | None) -> LedgerRecord:
+    figures = dict.fromkeys(("before_bytes", "planned_bytes", "reported_bytes", "measured_bytes", "peak_bytes"))
+    record = LedgerRecord(
+        token, gpu, MACHINE, server_id, **figures, estimated=False, created_at_ms=at_ms, updated_at_ms=1
+    )
+    return replace(record, **values)  # type: ignore[arg-type]
+
+
+def test_launches_are_the_started_servers_of_a_machine_oldest_first(store: StateStore) -> None:
+    late, resting, early = (server(store, name, token) for name, token in (("a", "t"), ("b", None), ("c", "u")))
+    store.servers.update(late.id, process_started_at=None)
+    assert [each.token for each in store.servers.launches(MACHINE)] == ["u", "t"]
+    assert store.servers.launches(MACHINE)[0] == Launched(early.id, "c", "m", "u", 7, 1.5)
+    assert store.servers.launches("elsewhere") == [] and resting.launch_token is None
+
+
+def test_the_ledger_keeps_what_was_planned_when_it_is_measured(store: StateStore) -> None:
+    made = server(store)
+    store.ledger.write([launch(made.id, "t", planned_bytes=5, before_bytes=1)])
+    store.ledger.write([launch(made.id, "t", before_bytes=2, measured_bytes=3, peak_bytes=4)])
+    (row,) = store.ledger.newest(made.id)
+    figures = (row.before_bytes, row.planned_bytes, row.measured_bytes, row.peak_bytes)
+    assert figures == (2, 5, 3, 4)
+
+
+def test_the_end_of_a_launch_takes_the_present_and_leaves_the_peak(store: StateStore) -> None:
+    made = server(store)
+    store.ledger.write([launch(made.id, "t", gpu, measured_bytes=3, peak_bytes=4) for gpu in ("a", "b")])
+    assert len(store.ledger.standing(MACHINE, [])) == 2
+    store.ledger.write([], ended=["t"])
+    assert store.ledger.standing(MACHINE, []) == []
+    assert [(row.measured_bytes, row.peak_bytes) for row in store.ledger.newest(made.id)] == [(None, 4)] * 2
+
+
+def test_the_ledger_is_bounded_for_each_server(store: StateStore) -> None:
+    one, two = server(store), server(store, "two")
+    store.ledger.write([launch(two.id, "other")])
+    for number in range(LAUNCHES_KEPT + 3):
+        store.ledger.write([launch(one.id, f"t{number}", gpu, at_ms=number) for gpu in ("a", "b")])
+    tokens = {row.launch_token for row in store.ledger.standing(MACHINE, [f"t{number}" for number in range(100)])}
+    assert tokens == {f"t{number}" for number in range(3, LAUNCHES_KEPT + 3)}
+    assert [row.launch_token for row in store.ledger.newest(one.id)] == [f"t{LAUNCHES_KEPT + 2}"] * 2
+    assert len(store.ledger.newest(two.id)) == 1
+
+
+def test_a_removed_server_takes_its_ledger_along(store: StateStore) -> None:
+    gone, stays = server(store), server(store, "two")
+    store.ledger.write([launch(gone.id, "t"), launch(stays.id, "u")])
+    assert store.servers.remove(gone.id) and not store.servers.remove(gone.id)
+    assert store.ledger.newest(gone.id) == [] and len(store.ledger.newest(stays.id)) == 1
+    store.ledger.write([launch("never-was", "v"), launch(stays.id, "w", at_ms=2)])
+    assert store.ledger.newest("never-was") == []
