@@ -5,8 +5,8 @@
         assert hook.received[0].body["event"] == "raised"
 
 Each request gets the next of the given answers; the last one holds for all that follow. An answer is a status,
-`HANGS` (reads the request and says nothing) or `DRIPS` (sends its head one byte at a time, without end). A status of
-3xx leads to `location`.
+`HANGS` (reads the request and says nothing) or `DRIPS` (says 200, one byte after the other for some ten seconds). A
+status of 3xx leads to `location`.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def receiver(*answers: int, location: str = "", tls: ssl.SSLContext | None = Non
 
         def _drip(self) -> None:
             try:
-                while not hook.ending.wait(0.2):
-                    self.wfile.write(b"H")
+                for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":
+                    if not hook.ending.wait(0.25):
+                        self.wfile.write(bytes([byte]))
             except OSError:
                 return
 

@@ -329,12 +329,13 @@ def test_the_private_address_that_was_permitted_once_is_refused_later(store: Sta
 
 
 def test_without_an_address_nothing_is_told_now_or_later(store: StateStore, alerts: AlertService) -> None:
-    begun(store)
+    alert = begun(store)
     alerts.courier().tick()
     with receiver() as hook:
         choose(store.preferences, webhook_url=hook.url)
+        hurry(store, alert)
         alerts.courier().tick()
-    assert hook.received == []
+    assert hook.received == [] and alerts.last_delivery() is None
 
 
 def test_the_address_stands_in_no_log(store: StateStore, alerts: AlertService, tmp_path: Path) -> None:

@@ -217,6 +217,17 @@ def test_what_is_unknown_neither_raises_nor_clears() -> None:
     assert machine.cleared == [] and machine.open == {("gpu_memory", "GPU 0")}
 
 
+def test_time_in_which_nothing_is_known_does_not_count() -> None:
+    unknown = seen(replace(CARD, used_bytes=None))
+    machine = Machine()
+    machine.look(full(97), 12)
+    machine.look(unknown, 600)
+    machine.look(full(97), 12)
+    assert machine.raised == []
+    machine.look(full(97), 12)
+    assert machine.raised == [("gpu_memory", "GPU 0")]
+
+
 def test_a_snapshot_that_is_old_tells_nothing_but_that_sampling_is_silent() -> None:
     machine = Machine()
     machine.look(replace(full(97), snapshot_age_ms=70_000), 600)
