@@ -47,10 +47,11 @@ CAUSES = (
             ),
             Sign(
                 "out of memory",
-                r"(?:cudamalloc|hipmalloc|cuda error|vk_?\w*|ggml_\w+|erroroutofdevicememory)[^:]*:?"
+                r"(?:cudamalloc|hipmalloc|vk_?\w*|ggml_\w+|erroroutofdevicememory)[^:]*:?"
                 r" .{0,40}out of memory",
             ),
             Sign("erroroutofdevicememory"),
+            Sign("failed to allocate", r"failed to allocate (?!CPU)\w+\d buffer of size \d+"),
             Sign("unable to allocate", r"unable to allocate (?!CPU)\w+ buffer"),
         ),
         fatal=True,
@@ -250,6 +251,7 @@ CAUSES = (
             Sign("unexpectedly stopped", r"model runner has unexpectedly stopped"),
             Sign("timed out waiting for llama runner"),
             Sign("error starting llama runner"),
+            Sign("error starting llama server"),
         ),
         CONSEQUENCE + 0.15,
         fatal=True,

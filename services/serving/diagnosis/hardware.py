@@ -73,6 +73,7 @@ CAUSES = (
         (N_("Install an engine built for this GPU (newer CUDA for new cards), or use another GPU."),),
         (
             Sign("no kernel image is available"),
+            Sign("device kernel image is invalid"),
             Sign("is not compatible with the current pytorch installation", quiet=True),
             Sign("ptxas", r"ptxas fatal.*(?:not defined|unsupported)"),
             Sign("unsupported gpu architecture"),
@@ -135,6 +136,9 @@ CAUSES = (
         ),
         (
             Sign("no cuda gpus are available"),
+            Sign("no hip gpus are available"),
+            Sign("cuda driver initialization failed"),
+            Sign("cuda unknown error"),
             Sign("found no nvidia driver"),
             Sign("failed to infer device type"),
             Sign("no cuda-capable device"),
@@ -170,6 +174,7 @@ CAUSES = (
             ),
             Sign("undefined symbol", r"(?P<library>[\w.+-]+\.so[\w.]*): undefined symbol"),
             Sign("detected that pytorch and", r"detected that pytorch and \w+ were compiled with different cuda"),
+            Sign("'_opnamespace'", r"'_opnamespace' .{0,60} has no attribute"),
             Sign("version `", r"(?P<library>[\w.+-]+\.so[\w.]*): version `[^']+' not found"),
             Sign("cudnn", r"cudnn.{0,60}(?:version (?:in)?compatib|version mismatch|cudnn_status_not_initialized)"),
         ),
@@ -246,9 +251,8 @@ CAUSES = (
         ),
         (
             Sign("timed out waiting for engine", r"timed out waiting for engine(?:.*?waited (?P<seconds>\d+) ?s)?"),
-            Sign(
-                "engine", r"(?:rpc)?engine.{0,20}(?:didn't|did not|failed to) (?:start|become ready) (?:in time|within)"
-            ),
+            Sign("start within", r"engine.{0,40} did(?:n't| not) start within(?: (?P<seconds>\d+))?"),
+            Sign("become ready", r"(?:engine|server).{0,40}(?:did(?:n't| not)|failed to) become ready"),
         ),
         LIKELY - 0.1,
         advise=_longer,

@@ -187,6 +187,8 @@ CAUSES = (
         (N_("The option {option} cannot have this value."), N_("An option has a value that it cannot have.")),
         (N_("Correct the value; the line above says what is allowed."),),
         (
+            Sign("must be less than 1.0", r"(?P<option>(?:--)?gpu[-_ ]memory[-_ ]utilization)`? must be less than"),
+            Sign("arguments are required", r"following arguments are required: (?P<option>\S+)"),
             Sign(
                 "error: argument",
                 r"error: argument (?P<option>-[\w/-]+(?:[ /,]+-[\w/-]+)*):? .{0,40}(?:invalid|expected|not allowed)",

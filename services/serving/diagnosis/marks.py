@@ -32,7 +32,6 @@ SERVING_NEEDLES = ('http/1.1" 200', "avg prompt throughput", "| 200 |")
 CLOSING = (
     "shutdown triggered",
     "shutting down fastapi",
-    "    shutting down",
     "waiting for application shutdown",
     "received sigterm",
     "sigterm received",
@@ -69,7 +68,7 @@ _OPTIONS = {
 }
 NEEDLES = (
     *("version", "build", "server config", "error", "exception", "traceback (most recent", "fatal", "panic"),
-    *("terminate called", "abort", "exited with", *START_AGAIN, *READY, *CLOSING, *_OPTION_LINES),
+    *("terminate called", "abort", "exited with", *START_AGAIN, *READY, *CLOSING, "shutting down", *_OPTION_LINES),
     *(needle for needle, _ in (*STAGES, *_FIGURES)),
 )
 """A line without any of these and without a sign of a cause is not looked at."""
@@ -97,7 +96,7 @@ def is_serving(low: str) -> bool:
 
 def is_closing(low: str) -> bool:
     """Whether the engine was asked to end."""
-    return any(mark in low for mark in CLOSING)
+    return low.strip() == "shutting down" or any(mark in low for mark in CLOSING)
 
 
 def stage(low: str) -> str | None:

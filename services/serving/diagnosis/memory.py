@@ -104,7 +104,9 @@ def _out_of_memory(found: Found) -> Advice:
     }
     stage = "sampler" if "seats" in params else _stage(found)
     advised = {key: value for key, value in flags.get(stage, {}).items() if value or key == "--enforce-eager"}
-    return Advice(params, advised if found.engine in ("", "vllm") else {}, _STAGE_CODES.get(stage))
+    if found.engine in ("", "vllm"):
+        return Advice(params, advised, _STAGE_CODES.get(stage))
+    return Advice(params, {}, "gguf_gpu_out_of_memory" if found.engine in ("llama.cpp", "ollama") else None)
 
 
 def _sizes(found: Found) -> Params:
@@ -201,7 +203,7 @@ CAUSES = (
         (
             Sign(
                 "max_model_len",
-                r"max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len"
+                r"max_model_len \(?(?P<asked>\d+)\)? is greater than the derived max_model_len(?: none)?"
                 r"(?: ?\((?:[\w.]+=)?(?P<limit>\d+))?",
             ),
         ),
@@ -262,7 +264,7 @@ CAUSES = (
             Sign("out of memory", r"out of memory occurr?ed when warming up sampler with (?P<seats>\d+)"),
             Sign(
                 "out of memory",
-                r"out of memory\. tried to allocate (?P<tried>[\d.]+ [KMGT]i?B).{0,40}?(?:has a total capacity of|;)"
+                r"out of memory\. tried to allocate (?P<tried>[\d.]+ [KMGT]i?B).{0,40}?(?:has a total capac\w+ of|;)"
                 r" ?(?P<total>[\d.]+ [KMGT]i?B).*?(?P<free>[\d.]+ [KMGT]i?B) (?:is )?free",
             ),
             Sign(

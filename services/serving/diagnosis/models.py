@@ -154,10 +154,11 @@ CAUSES = (
                 r"(?:no|missing|cannot find|can't find|couldn't find|could not find|find) .{0,30}config\.json",
             ),
             Sign("model_type", r"should have a `?model_type`? key in its config\.json"),
+            Sign("no file named", r"error no file named .{0,200}? found in directory (?P<model>\S+?)\.?$"),
             Sign("cannot find any model weights", r"cannot find any model weights with `?(?P<model>[^`\s]+)"),
             Sign(
                 "does not appear to have a file named",
-                r"(?P<model>\S+) does not appear to have a file named (?:pytorch_model|model|tf_model)",
+                r"(?P<model>\S+) does not appear to have a file named \S+",
             ),
             Sign("config.json", r"not a valid json file.{0,40}|config file at '[^']+' is not a valid json"),
         ),
@@ -217,11 +218,18 @@ CAUSES = (
             Sign("unrecognized model in", r"unrecognized model in (?P<model>\S+?)\.? should have"),
             Sign("unknown model architecture", r"unknown model architecture: '(?P<architecture>[^']*)'"),
             Sign("unsupported model architecture"),
+            Sign("unrecognized configuration class"),
             Sign("cannot find model module", r"cannot find model module\.? '?(?P<architecture>\w+)?"),
             Sign(
                 "transformers implementation", r"transformers implementation of (?P<architecture>\S+) is not compatible"
             ),
         ),
+    ),
+    Cause(
+        "engine_too_old",
+        (N_("This model needs a newer version of the engine."),),
+        (N_("Update the engine, then try again."),),
+        (Sign("requires a newer version", r"(?:model|gguf|pull).{0,120}requires a newer version"),),
     ),
     Cause(
         "trust_remote_code",

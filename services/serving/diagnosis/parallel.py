@@ -68,6 +68,8 @@ CAUSES = (
             Sign("unhandled cuda error"),
             Sign("ncclunhandledcudaerror"),
             Sign("peer access is not supported"),
+            Sign("ncclinternalerror"),
+            Sign("ncclinvalidusage"),
             Sign("nccl", r"nccl error.{0,120}(?:invalid usage|internal error|invalid argument)"),
         ),
         LIKELY,
@@ -112,6 +114,8 @@ CAUSES = (
                 r"(?:heads?|vocab|size|dim\w*|partition)\b.{0,80} is not divisible by"
                 r" .{0,40}(?:tensor|parallel|tp|weight quantization block|\d)",
             ),
+            Sign("is not divisible by", r"error: (?:[\w =]* )?\d+ is not divisible by \d+"),
+            Sign("not aligned with the quantized weight shape"),
         ),
         advise=_divisor,
     ),
@@ -150,6 +154,7 @@ CAUSES = (
         (N_("The engine cannot spread this model over GPUs as a pipeline."),),
         (N_("Set pipeline_parallel_size to 1 and use tensor_parallel_size instead."),),
         (
+            Sign("support pipeline parallel", r"(?:does not|doesn't|not) support pipeline parallel"),
             Sign(
                 "pipeline parallel", r"pipeline parallel\w*.{0,40}(?:is )?(?:not supported|unsupported|only supported)"
             ),

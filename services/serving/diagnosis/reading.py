@@ -21,6 +21,7 @@ _RUNNING = Needles({*SIGNS, *marks.NEEDLES})
 """A server that is known to be ready may answer a million times without being listened to."""
 _COMPLAINT = re.compile(
     r"^(?:[\w.]+(?:Error|Exception)\b|(?:fatal |\w+: )?error:|fatal\b|panic:|terminate called|\s*what\(\):|aborted\b)"
+    r"|\bCUDA error\b"
     r"|\bexited with (?:code|status|exit code) -?[1-9]",
     re.IGNORECASE,
 )

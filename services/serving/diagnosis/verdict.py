@@ -61,17 +61,20 @@ class Diagnosis:
         return cls(**{**row, "evidence": Evidence(**row["evidence"])})
 
 
-def diagnose(lines: Iterable[str], engine: str | None = None, context: Context | None = None) -> list[Diagnosis]:
+def diagnose(
+    lines: Iterable[str], engine: str | None = None, context: Context | None = None, *, first: int = 1
+) -> list[Diagnosis]:
     """Why the newest run in a log failed, the surest cause first; empty where nothing has failed.
 
     Args:
         lines: The log's lines, in any encoding that was decoded somehow; read once, never all kept.
         engine: The engine's key, if it is known.
         context: What is known besides the log, such as how the process ended.
+        first: The number of the first line, where only the end of a file is read.
     """
     context = context or Context()
     reading = Reading(engine, context)
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         reading.take(number, line)
     if not _failed(reading, context):
         return []
