@@ -10,6 +10,7 @@ import typer
 import services
 from services.cli import lifecycle, report
 from services.cli.ask import ask
+from services.cli.diagnose import diagnose
 from services.cli.engine import engine
 from services.cli.gpus import gpus
 from services.cli.kb import kb
@@ -28,6 +29,7 @@ app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
 app.command()(ask)
+app.command()(diagnose)
 app.command()(lifecycle.up)
 app.command()(lifecycle.down)
 app.command()(report.status)
