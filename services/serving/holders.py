@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import sys
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import TypeVar
 
 import psutil
 
-from services.gpu.readings import Devices, GpuReading, Holder
+from services.gpu.readings import Devices, GpuReading, Holder, Holding
 from services.serving import children
 from services.serving.engines.protocol import MASK
 from services.serving.ledger import Ledger, holder_of
@@ -58,11 +61,28 @@ class Sight:
         return self.whole or self.holds_device(pid) is not False
 
 
+class _Pinned:
+    """A process that is never taken for another one that has got its pid. Raises: psutil.Error where there is none."""
+
+    def __init__(self, pid: int) -> None:
+        self.process = psutil.Process(pid)
+        self._ending = None
+        if sys.platform == "linux" and (descriptor := _read(lambda: os.pidfd_open(pid))) is not None:
+            weakref.finalize(self, os.close, descriptor)
+            self._ending = select.poll()
+            self._ending.register(descriptor, select.POLLIN)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended. A hundredth of the cost of comparing start times, where the system can tell."""
+        return not self._ending.poll(0) if self._ending else self.process.is_running()
+
+
 @dataclass(slots=True)
 class _Seen:
     """What is known of a process."""
 
-    process: psutil.Process
+    pinned: _Pinned
     believed: bool
     token: str | None
     user: str | None
@@ -103,7 +123,7 @@ class Holders:
     def _with_holders(self, gpu: GpuReading) -> GpuReading:
         if not gpu.holdings:
             return gpu
-        return replace(gpu, holdings=tuple(replace(each, holder=self._holder(each.pid)) for each in gpu.holdings))
+        return replace(gpu, holdings=tuple(held_by(each, self._holder(each.pid)) for each in gpu.holdings))
 
     def _holder(self, pid: int | None) -> Holder | None:
         seen = self._seen.get(pid) if pid is not None else None
@@ -114,25 +134,26 @@ class Holders:
     def _look(self, pid: int) -> _Seen | None:
         """What is known of the process that has this pid now; None where there is none."""
         known = self._seen.get(pid)
-        if known and known.process.is_running():
+        if known and known.pinned.alive:
             return known
         try:
-            process = psutil.Process(pid)
+            pinned = _Pinned(pid)
         except psutil.Error:
             return None
+        process = pinned.process
         seen = _Seen(
-            process,
+            pinned,
             believed=self._sight.believes(pid),
             token=_token(process),
             user=printable(_read(process.username) or "") or None,
             command=command_text(_read(process.cmdline) or []) or printable(_read(process.name) or "") or None,
         )
-        return seen if process.is_running() else None
+        return seen if process.is_running() and pinned.alive else None
 
     def _found(self, seen: _Seen) -> Holder | None:
         if not seen.believed:
             return None
-        launched, how = self._recognise(seen.process, seen.token)
+        launched, how = self._recognise(seen.pinned.process, seen.token)
         if launched is None:
             return Holder(seen.user, seen.command)
         return holder_of(launched, how, seen.user, seen.command)
@@ -163,6 +184,11 @@ def _still_leads(launched: Launched) -> bool:
     """Whether a runner's pid was not given again; it never is while a dead runner's session has members."""
     now = children.identity(launched.pid or 0)
     return now is None or children.alive(launched.pid, launched.started_at)
+
+
+def held_by(holding: Holding, holder: Holder | None) -> Holding:
+    """The holding with its holder."""
+    return Holding(holding.pid, holding.used_bytes, holding.kind, holding.gpu_instance, holder)
 
 
 def holds_nvidia_device(pid: int) -> bool | None:

@@ -157,13 +157,11 @@ class Ledger:
                 if measured is None:
                     continue
                 record = self._fresh(launch, gpu_key(gpu), now_ms(), None)
-            peaks = [peak for peak in (record.peak_bytes, measured) if peak is not None]
-            self._records[key] = replace(
-                record,
-                measured_bytes=measured,
-                peak_bytes=max(peaks, default=None),
-                estimated=is_estimate(held) if held else record.estimated,
-            )
+            estimated = is_estimate(held) if held else record.estimated
+            if (record.measured_bytes, record.estimated) != (measured, estimated):
+                peak = max((each for each in (record.peak_bytes, measured) if each is not None), default=None)
+                record = replace(record, measured_bytes=measured, peak_bytes=peak, estimated=estimated)
+            self._records[key] = record
 
     def _write(self) -> None:
         changed = {key: record for key, record in self._records.items() if _differs(record, self._written.get(key))}

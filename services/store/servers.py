@@ -6,7 +6,7 @@ import builtins
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from services.store import schema
 from services.store.records import Rows
@@ -46,6 +46,15 @@ class Launched:
     token: str
     pid: int | None
     started_at: float | None
+
+
+_C = schema.servers.c
+LAUNCHES = (
+    select(_C.id, _C.name, _C.model, _C.launch_token, _C.pid, _C.process_started_at)
+    .where(_C.machine_id == bindparam("machine_id"), _C.launch_token.is_not(None))
+    .order_by(_C.process_started_at.is_(None), _C.process_started_at, _C.id)
+)
+"""Made once: it is asked each second."""
 
 
 class ServerRows(Rows[ServerRecord]):
@@ -91,21 +100,8 @@ class ServerRows(Rows[ServerRecord]):
 
     def launches(self, machine_id: str) -> builtins.list[Launched]:
         """The servers of a machine that have been started, the oldest start first. Cheap enough for each second."""
-        columns = self.table.c
-        statement = (
-            select(
-                columns.id,
-                columns.name,
-                columns.model,
-                columns.launch_token,
-                columns.pid,
-                columns.process_started_at,
-            )
-            .where(columns.machine_id == machine_id, columns.launch_token.is_not(None))
-            .order_by(columns.process_started_at.is_(None), columns.process_started_at, columns.id)
-        )
         with self.database.reading() as connection:
-            return [Launched(*row) for row in connection.execute(statement)]
+            return [Launched(*row) for row in connection.execute(LAUNCHES, {"machine_id": machine_id})]
 
     def remove(self, id: str) -> bool:
         """Delete a server with its rows in the ledger; False where it was gone."""
