@@ -15,7 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
+from services.app import bootstrap
 from services.core.clock import now_ms
+from services.core.settings import load
 from services.core.units import GIB
 from services.gpu.readings import Devices, DriverState, GpuReading, Holder, Holding, HostReading, Snapshot
 from services.serving import children
@@ -29,6 +31,7 @@ from services.serving.supervisor import Supervisor
 from services.store.servers import ServerRecord
 from tests.fakes.engine import MODEL, FakeEngine
 from tests.fakes.family import SLEEP
+from tests.fakes.nvml import Gpu, Process, Scenario, ScenarioFile
 from tests.integration.test_supervisor import HERE, PATIENCE, Desk
 
 WHOLE = Sight(whole=True, holds_device=lambda pid: False)
@@ -259,6 +262,29 @@ def test_the_service_tells_what_a_server_holds(bench: Bench, spawned: Callable[.
     assert (share.measured_bytes, share.peak_bytes, share.estimated) == (2 * GIB, 2 * GIB, False)
     assert bench.service.row(row)["memory"]["measured_bytes"] is None
     assert fresh.memory("another").whole.measured_bytes is None
+
+
+def test_only_the_process_that_samples_keeps_the_ledger(
+    bench: Bench, scenario: ScenarioFile, spawned: Callable[..., int]
+) -> None:
+    row, pids = bench.family()
+    stranger = spawned()
+    (bench.layout.home / "machine_id").write_text(HERE)
+    processes = (Process(pids["orphan"], 5 * GIB), Process(stranger, 2 * GIB), Process(NO_SUCH_PID, GIB))
+    scenario.write(Scenario(gpus=(Gpu(0, used=9 * GIB, processes=processes),)))
+    settings = load(home=bench.layout.home, database_url=bench.store.database.url)
+    kept = {}
+    for samples in (False, True):
+        services = bootstrap(settings, samples=samples)
+        seen = services.gpus.take()
+        told = services.servers.row(services.servers.show("one"))
+        services.close()
+        kept[samples] = [(each.gpu_uuid, each.measured_bytes) for each in bench.store.ledger.newest(row.id)]
+        holders = {each.pid: each.holder for each in seen.gpus[0].holdings or ()}
+        assert (holders[pids["orphan"]] or Holder()).server_id == row.id
+        assert (holders[stranger] or Holder()).user == ME and holders[NO_SUCH_PID] is None
+        assert told["memory"]["measured_bytes"] == 5 * GIB
+    assert kept == {False: [], True: [(seen.gpus[0].uuid, 5 * GIB)]}
 
 
 def test_a_known_process_is_not_read_again(bench: Bench, spawned: Callable[..., int]) -> None:
