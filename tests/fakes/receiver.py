@@ -48,38 +48,44 @@ class Receiver:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
+class _Handler(BaseHTTPRequestHandler):
+    hook: Receiver
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        self.hook.received.append(Received(self.path, dict(self.headers), body))
+        answer = self.hook.next_answer()
+        if answer == HANGS:
+            self.hook.ending.wait(60)
+        elif answer == DRIPS:
+            self._drip()
+        else:
+            self.send_response(answer)
+            if self.hook.location:
+                self.send_header("Location", self.hook.location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    do_GET = do_POST
+
+    def _drip(self) -> None:
+        try:
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":
+                if not self.hook.ending.wait(0.25):
+                    self.wfile.write(bytes([byte]))
+        except OSError:
+            return
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing on the test's stderr."""
+
+
 @contextmanager
 def receiver(*answers: int, location: str = "", tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver on a free port of loopback; it answers 200 where nothing else is said."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            hook.received.append(Received(self.path, dict(self.headers), body))
-            answer = hook.next_answer()
-            if answer == HANGS:
-                hook.ending.wait(60)
-            elif answer == DRIPS:
-                self._drip()
-            else:
-                self.send_response(answer)
-                if hook.location:
-                    self.send_header("Location", hook.location)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        do_GET = do_POST
-
-        def _drip(self) -> None:
-            try:
-                for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":
-                    if not hook.ending.wait(0.25):
-                        self.wfile.write(bytes([byte]))
-            except OSError:
-                return
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing on the test's stderr."""
+    class Handler(_Handler):
+        pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -87,6 +93,7 @@ def receiver(*answers: int, location: str = "", tls: ssl.SSLContext | None = Non
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     port = server.server_address[1]
     hook = Receiver(f"http{'s' if tls else ''}://127.0.0.1:{port}/hook", port, list(answers) or [200], location)
+    Handler.hook = hook
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
