@@ -185,6 +185,8 @@ def test_the_traceback_tells_in_which_part_memory_ended(function: str, code: str
 def test_the_cause_stands_before_its_consequences_wherever_it_is() -> None:
     lines = ["EngineCore failed to start.", "[rank0]: BrokenPipeError: x", f"(Worker_TP1 pid=9) {NO_BLOCKS}"]
     assert [diagnosis.code for diagnosis in diagnose(lines)] == ["kv_cache_none"]
+    likely = ["ncclSystemError: System call failed.", NO_BLOCKS]
+    assert [diagnosis.code for diagnosis in diagnose(likely)] == ["kv_cache_none", "nccl_system_error"]
 
 
 def test_ready_forgets_what_was_before_and_only_death_counts_after() -> None:
@@ -193,6 +195,7 @@ def test_ready_forgets_what_was_before_and_only_death_counts_after() -> None:
     assert diagnose([READY, request]) == []
     assert [row.code for row in diagnose([READY, request, "EngineDeadError: x"])] == ["out_of_gpu_memory"]
     assert diagnose([READY, "INFO:     Shutting down", "EngineDeadError: x"]) == []
+    assert [row.code for row in diagnose([NO_BLOCKS, READY, "EngineDeadError: x"])] == ["engine_core_failed"]
 
 
 def test_a_port_that_is_taken_after_the_start_is_a_failure() -> None:

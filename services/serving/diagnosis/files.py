@@ -13,7 +13,7 @@ from services.core.errors import InvalidValue, PathNotFound
 from services.core.i18n import N_
 from services.serving.diagnosis.lines import LONGEST
 
-LIMIT_BYTES = 256_000_000
+LIMIT_BYTES = 64_000_000
 """Of a larger file the end is read."""
 _CHUNK = 1 << 20
 _LOOK = 8192
