@@ -1,8 +1,13 @@
-"""The GPUs page: what is seen now, each second; the parts that change more slowly stand in modules beside this one."""
+"""The GPUs page as it is now, drawn each second; what changes more slowly stands in modules beside this one.
+
+All sessions see the same snapshot: what is made of it is made once for each language, and shared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +18,96 @@ from services.core.clock import now_ms
 from services.core.units import milliseconds_text
 from services.gpu.readings import Snapshot
 from services.gpu.service import FRESH_MS
-from ui import errors
-from ui.gpus_cards import card_html, no_gpu_html, summary_html
+from services.store.servers import ServerRecord
+from ui import errors, gpus_charts
+from ui.gpus_cards import card_html, no_gpu_html, stale_html, summary_html
 from ui.gpus_host import host_html
 from ui.gpus_memory import all_looks
 from ui.gpus_processes import processes_html
-from ui.i18n import _
+from ui.gpus_servers import ledger_html, managed, states
+from ui.i18n import _, language
 
 STYLE = Path(__file__).with_name("gpus.css")
 TICK_S = 1.0
+STEADY_S = 10.0
 
 
-def live(services: Services, server_ids: Sequence[str], processes: Any) -> None:
-    """The cards and the host, refreshed each second.
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a snapshot is drawn for. Two views of one moment are the same: a snapshot is too large to be compared."""
+
+    taken_at_ms: int
+    language: str
+    server_ids: tuple[str, ...]
+    snapshot: Snapshot = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A snapshot as HTML."""
+
+    summary: str
+    overview: str
+    processes: str
+
+
+def live(services: Services, records: Sequence[ServerRecord], processes: Any, *, with_gpus: bool) -> None:
+    """The cards, the host and the processes, refreshed each second.
 
     Args:
-        server_ids: the managed servers, in the order in which they get their colours.
+        records: the managed servers as the page shows them; where they have changed the page is drawn again, and
+            only then, so that nobody's button moves.
         processes: the place of the table of processes, further down on the page.
+        with_gpus: whether the page was drawn for a machine with GPUs.
     """
-    st.fragment(run_every=TICK_S)(_tick)(services, server_ids, processes)
+    st.fragment(run_every=TICK_S)(_tick)(services, states(records), processes, with_gpus)
 
 
-def _tick(services: Services, server_ids: Sequence[str], processes: Any) -> None:
+def steady(services: Services, ledgers: Mapping[str, Any]) -> None:
+    """What need not be new each second: the servers' ledgers, in their places by id, and the history."""
+    with st.container(key="lectern-history"):
+        st.fragment(run_every=STEADY_S)(_steady)(services, ledgers)
+
+
+def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any, with_gpus: bool) -> None:
     with errors.shown():
         snapshot = services.gpus.now()
-        st.html(_overview(snapshot, server_ids))
-        processes.html(_processes(snapshot, server_ids))
+        if bool(snapshot.gpus) != with_gpus or states(managed(services)) != shown:
+            st.rerun()
+        drawn = drawing(View(snapshot.taken_at_ms, language(), tuple(id for id, *_rest in shown), snapshot))
+        st.html(
+            f'<div class="lectern-gpus"><div class="summary">{drawn.summary}{_age_html(snapshot)}</div>'
+            f"{drawn.overview}</div>"
+        )
+        if drawn.processes:
+            processes.html(drawn.processes)
 
 
-def _overview(snapshot: Snapshot, server_ids: Sequence[str]) -> str:
-    colours = all_looks(snapshot, server_ids)
+def _steady(services: Services, ledgers: Mapping[str, Any]) -> None:
+    with errors.shown():
+        snapshot = services.gpus.now()
+        for id, place in ledgers.items():
+            place.html(ledger_html(snapshot, id))
+        gpus_charts.history(services, snapshot)
+
+
+@lru_cache(maxsize=8)
+def drawing(view: View) -> Drawn:
+    """What is made of a snapshot: once, for all who look at the same moment in the same language."""
+    snapshot = view.snapshot
+    colours = all_looks(snapshot, view.server_ids)
     cards = "".join(card_html(gpu, colours) for gpu in snapshot.gpus)
     shown = f'<div class="cards">{cards}</div>' if cards else no_gpu_html(snapshot.driver)
-    return f'<div class="lectern-gpus">{summary_html(snapshot, _age(snapshot))}{shown}{host_html(snapshot.host)}</div>'
+    processes = processes_html(snapshot, colours) if snapshot.gpus else ""
+    return Drawn(
+        summary_html(snapshot),
+        f"{shown}{host_html(snapshot.host)}",
+        processes and f'<div class="lectern-gpus">{processes}</div>',
+    )
 
 
-def _processes(snapshot: Snapshot, server_ids: Sequence[str]) -> str:
-    shown = processes_html(snapshot, all_looks(snapshot, server_ids)) if snapshot.gpus else ""
-    return f'<div class="lectern-gpus">{shown}</div>'
-
-
-def _age(snapshot: Snapshot) -> str:
+def _age_html(snapshot: Snapshot) -> str:
     age_ms = abs(now_ms() - snapshot.taken_at_ms)
     if age_ms < FRESH_MS:
         return ""
-    return _("This reading is {age} old", age=milliseconds_text(age_ms // 1000 * 1000))
+    return stale_html(_("This reading is {age} old", age=milliseconds_text(age_ms // 1000 * 1000)))

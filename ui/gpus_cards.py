@@ -13,16 +13,15 @@ from ui.text import html_text
 IDLE = "idle"
 
 
-def summary_html(snapshot: Snapshot, age: str = "") -> str:
-    """One line about the machine; `age` where the reading is not fresh."""
-    warning = ""
-    if age:
-        warning = (
-            '<span class="stale" role="status"><span class="lectern-icon" aria-hidden="true">history</span>'
-            f"{html_text(age)}</span>"
-        )
-    facts = " · ".join(html_text(fact) for fact in _facts(snapshot))
-    return f'<div class="summary"><span>{facts}</span>{warning}</div>'
+def summary_html(snapshot: Snapshot) -> str:
+    """One line about the machine."""
+    return f"<span>{' · '.join(html_text(fact) for fact in _facts(snapshot))}</span>"
+
+
+def stale_html(age: str) -> str:
+    """How old a reading is that is not fresh."""
+    icon = '<span class="lectern-icon" aria-hidden="true">history</span>'
+    return f'<span class="stale">{icon}{html_text(age)}</span>'
 
 
 def _facts(snapshot: Snapshot) -> list[str]:

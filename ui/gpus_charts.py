@@ -9,15 +9,13 @@ from services.core.clock import now_ms
 from services.core.i18n import N_
 from services.core.units import GIB
 from services.gpu.history import key_of
-from services.gpu.readings import GpuReading, HostReading
+from services.gpu.readings import GpuReading, HostReading, Snapshot
 from services.health import worker_status
-from ui import errors
 from ui.gpus_past import Past, newest_ms, past
 from ui.gpus_specs import COLOURS, Chart, domain_of, spec_of
 from ui.i18n import _, clock_time
 from ui.text import html_text
 
-REFRESH_S = 10.0
 RANGES = {
     900: N_("15 min"),
     3_600: N_("1 h"),
@@ -27,6 +25,7 @@ RANGES = {
     2_592_000: N_("30 d"),
 }
 """Seconds, and what each range is called."""
+FIRST_RANGE = 900
 LATE_MS = 60_000
 PERCENT = 100.0
 BOILING_CELSIUS = 100.0
@@ -34,30 +33,23 @@ SOME_WATTS = 1_000.0
 SOME_GIB = 100.0
 
 
-def history(services: Services) -> None:
-    """The charts with their range; they refresh by themselves."""
-    with st.container(key="lectern-history"):
-        st.fragment(run_every=REFRESH_S)(_history)(services)
+def history(services: Services, snapshot: Snapshot) -> None:
+    """The charts with their range."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(_("History"), anchor=False, width="content")
+        seconds = st.segmented_control(
+            _("Range"),
+            list(RANGES),
+            format_func=lambda seconds: _(RANGES[seconds]),
+            default=FIRST_RANGE,
+            required=True,
+            key="gpus.range",
+            label_visibility="collapsed",
+        )
+    _charts(services, snapshot, seconds or FIRST_RANGE)
 
 
-def _history(services: Services) -> None:
-    with errors.shown():
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.subheader(_("History"), anchor=False, width="content")
-            seconds = st.segmented_control(
-                _("Range"),
-                list(RANGES),
-                format_func=lambda seconds: _(RANGES[seconds]),
-                default=next(iter(RANGES)),
-                required=True,
-                key="gpus.range",
-                label_visibility="collapsed",
-            )
-        _charts(services, seconds or next(iter(RANGES)))
-
-
-def _charts(services: Services, seconds: int) -> None:
-    snapshot = services.gpus.now()
+def _charts(services: Services, snapshot: Snapshot, seconds: int) -> None:
     until_ms = newest_ms(now_ms(), seconds)
     names = tuple((_name(gpu), key_of(gpu)) for gpu in snapshot.gpus)
     known = past(services.gpus.history, seconds, until_ms, names, round(services.settings.sample_every_s * 1000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -15,38 +16,30 @@ from ui.i18n import _
 from ui.text import html_text
 from ui.widgets import row, safe_text
 
-POLL_S = 3.0
-
 
 def managed(services: Services) -> list[ServerRecord]:
     """The servers that Lectern runs on this machine, oldest first."""
     return [record for record in services.servers.list() if record.managed and record.machine_id == services.machine_id]
 
 
-def server_rows(services: Services, server_ids: Sequence[str]) -> None:
-    """A row for each managed server; it refreshes by itself, more slowly than the cards, and its buttons stay."""
+def states(records: Sequence[ServerRecord]) -> tuple[tuple[str, ...], ...]:
+    """What a row shows of each server, its id first: the page is drawn again when this has changed."""
+    return tuple((record.id, record.name, record.model, record.state, record.wish) for record in records)
+
+
+def server_rows(services: Services, records: Sequence[ServerRecord]) -> dict[str, Any]:
+    """A row for each managed server; returns the place of its ledger, by id."""
     st.subheader(_("Servers"), anchor=False)
-    st.fragment(run_every=POLL_S)(_rows)(services, server_ids)
+    return {record.id: _server(services, record) for record in records}
 
 
-def _rows(services: Services, server_ids: Sequence[str]) -> None:
-    with errors.shown():
-        records = managed(services)
-        if [record.id for record in records] != list(server_ids):
-            st.rerun()
-        snapshot = services.gpus.now()
-        for record in records:
-            _server(services, record, snapshot)
-
-
-def _server(services: Services, record: ServerRecord, snapshot: Snapshot) -> None:
+def _server(services: Services, record: ServerRecord) -> Any:
     with row(record.name, [record.engine, record.model], record.state) as beneath:
         if st.button(
             _("Stop"), key=f"stop-{record.id}", icon=":material/stop_circle:", disabled=record.wish != "running"
         ):
             _confirm(services, record)
-    with beneath:
-        st.html(_ledger_html(measured(snapshot, record.id)))
+    return beneath.empty()
 
 
 def measured(snapshot: Snapshot, server_id: str) -> dict[int, int] | None:
@@ -60,8 +53,9 @@ def measured(snapshot: Snapshot, server_id: str) -> dict[int, int] | None:
     return None if blind and not held else held
 
 
-def _ledger_html(held: dict[int, int] | None) -> str:
-    where = ""
+def ledger_html(snapshot: Snapshot, server_id: str) -> str:
+    """What was planned for a server, what its engine reports, and what is measured, by GPU."""
+    held, where = measured(snapshot, server_id), ""
     if held:
         where = " · ".join(f"GPU {index}: {bytes_text(count)}" for index, count in sorted(held.items()))
     figures = (
