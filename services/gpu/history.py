@@ -39,6 +39,8 @@ class Step:
 
 STEPS = (Step(1, 15 * 60), Step(10, 24 * 3600), Step(60, 31 * 24 * 3600))
 PRUNE_EVERY_MS = 60_000
+UNWRITTEN_ROWS = 1000
+"""Most rows that wait for a database that takes none at present: those of about 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ class _Growing:
     begin_ms: int = -1
     points: list[Point] = field(default_factory=list)
 
+    def add(self, point: Point) -> list[tuple[Step, Point]]:
+        """Take a point in; returns the step that is over with it, if one is."""
+        begin_ms = self.step.begin_ms(point.at_ms)
+        over = []
+        if begin_ms != self.begin_ms:
+            if self.points:
+                over = [(self.step, combined(self.points, self.begin_ms))]
+            self.begin_ms, self.points = begin_ms, []
+        self.points.append(point)
+        return over
+
 
 class History:
     """Writes and reads the history of one machine. One process writes (`write`), any may read. Not thread-safe."""
@@ -65,22 +78,24 @@ class History:
     def __init__(self, rows: ReadingRows, machine_id: str) -> None:
         self._rows = rows
         self._machine_id = machine_id
-        self._growing = [_Growing(step) for step in STEPS[1:]]
+        self._growing: list[_Growing] = []
+        self._unwritten: list[ReadingRecord] = []
         self._pruned_at_ms = 0
 
     def write(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot as the newest, and as part of the history. Raises: DiskFull, DatabaseUnavailable."""
+        """Keep a snapshot as the newest, and as part of the history.
+
+        What cannot be written is written with the next one. Raises: DiskFull, DatabaseUnavailable.
+        """
         point = point_of(snapshot)
-        done = [(STEPS[0], point)]
-        for growing in self._growing:
-            begin_ms = growing.step.begin_ms(point.at_ms)
-            if begin_ms != growing.begin_ms:
-                if growing.points:
-                    done.append((growing.step, combined(growing.points, growing.begin_ms)))
-                growing.begin_ms, growing.points = begin_ms, []
-            growing.points.append(point)
-        rows = [ReadingRecord(step.seconds, at.at_ms, _row(at)) for step, at in done]
-        self._rows.record(self._machine_id, snapshot.taken_at_ms, snapshot.json(), rows, self._too_old(point.at_ms))
+        if not self._growing:
+            self._growing = self._resumed(point.at_ms)
+        done = [(STEPS[0], point), *(step for growing in self._growing for step in growing.add(point))]
+        self._unwritten += [ReadingRecord(step.seconds, at.at_ms, _row(at)) for step, at in done]
+        self._unwritten = self._unwritten[-UNWRITTEN_ROWS:]
+        too_old = self._too_old(point.at_ms)
+        self._rows.record(self._machine_id, snapshot.taken_at_ms, snapshot.json(), self._unwritten, too_old)
+        self._unwritten = []
 
     def points(self, since_ms: int, until_ms: int, most: int = 600) -> list[Point]:
         """The history of a span of time, oldest first, in at most about `most` points.
@@ -91,6 +106,17 @@ class History:
         step = next((step for step in STEPS if span_s <= step.kept_s), STEPS[-1])
         records = self._rows.between(self._machine_id, step.seconds, since_ms, until_ms)
         return thinned([_point(record) for record in records], max(1, round(span_s / most)) * 1000)
+
+    def _resumed(self, now_ms: int) -> list[_Growing]:
+        """The steps that grew when the worker before this one ended, however it did."""
+        growing = [_Growing(step) for step in STEPS[1:]]
+        records = self._rows.between(self._machine_id, STEPS[0].seconds, 0, now_ms - 1)
+        for each in growing:
+            begin_ms = each.step.begin_ms(records[-1].taken_at_ms) if records else now_ms
+            for record in records:
+                if record.taken_at_ms >= begin_ms:
+                    each.add(_point(record))
+        return growing
 
     def _too_old(self, now_ms: int) -> dict[int, int]:
         if abs(now_ms - self._pruned_at_ms) < PRUNE_EVERY_MS:
