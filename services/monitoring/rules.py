@@ -100,7 +100,7 @@ KINDS: dict[str, Kind] = {
     ),
     "sampling_silent": Kind(
         WARNING,
-        N_("GPUs and machine could not be read for {age}: what is shown of them is old."),
+        N_("GPUs and machine are not read at present (age of the last reading: {age}): what is shown is old."),
         N_("Look into worker.log; if the driver hangs, restart the machine."),
         "gpus",
         raise_after_s=30,

@@ -24,20 +24,25 @@ class ProductSettings(BaseModel):
     chunk_size: int = Field(800, ge=50, le=20_000, description=N_("characters of a chunk in new knowledge bases"))
     chunk_overlap: int = Field(100, ge=0, le=10_000, description=N_("characters that neighbouring chunks share"))
     alert_gpu_memory_percent: int = Field(
-        95, ge=10, le=100, description=N_("from this share of GPU memory on, percent")
+        95, ge=10, le=100, description=N_("an alert is raised from this share of GPU memory on")
     )
     alert_temperature_celsius: int = Field(
-        0, ge=0, le=120, description=N_("from this temperature of a GPU on, °C; 0: 3 below where the card slows down")
+        0,
+        ge=0,
+        le=120,
+        description=N_("an alert is raised from this temperature of a GPU on; 0: 3 °C below where it slows down"),
     )
     alert_host_memory_percent: int = Field(
-        95, ge=10, le=100, description=N_("from this share of the machine's memory on, percent")
+        95, ge=10, le=100, description=N_("an alert is raised from this share of the machine's memory on")
     )
-    alert_disk_gib: float = Field(5.0, ge=0, le=100_000, description=N_("below this much free disk, GiB"))
+    alert_disk_gib: float = Field(
+        5.0, ge=0, le=100_000, description=N_("an alert is raised below this much free disk; 0: never")
+    )
     alert_server_s: int = Field(
         30,
         ge=0,
         le=86_400,
-        description=N_("when a server that should run has failed or been silent for so many seconds"),
+        description=N_("an alert is raised when a server that should run does not for so long"),
     )
     webhook_url: str = Field("", description=N_("address that is told of alerts; empty: none"))
 
