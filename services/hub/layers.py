@@ -39,7 +39,9 @@ def layers_of(fields: Fields, model_type: str) -> tuple[Layer, ...]:
     """The layers of a config, first to last. Raises: Unreadable."""
     pattern = fields.get("hybrid_override_pattern")
     if isinstance(pattern, str):
-        return tuple(_letter(letter) for letter in pattern[: MOST_LAYERS + 1])
+        if not 0 < len(pattern) <= MOST_LAYERS:
+            raise wrong("hybrid_override_pattern", pattern)
+        return tuple(_letter(letter) for letter in pattern)
     count = needed(fields, "num_hidden_layers", "num_layers", "n_layer", "n_layers", most=MOST_LAYERS)
     mixer, feed = _mixers(fields, model_type, count), _feeds(fields, model_type, count)
     return tuple(Layer(mixer(index), feed(index)) for index in range(count))
