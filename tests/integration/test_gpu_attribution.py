@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,6 +183,26 @@ def test_the_pid_of_a_runner_that_was_given_again_is_a_strangers(bench: Bench, s
     holder = bench.holder(stranger)
     assert holder and (holder.server_id, holder.how) == (row.id, "session")
     bench.store.servers.update(row.id, **dict.fromkeys((*values, "process_started_at")))
+
+
+def test_a_child_of_the_session_is_recognised_where_no_environment_tells(
+    bench: Bench, spawned: Callable[..., int]
+) -> None:
+    program = f"import subprocess, time; subprocess.Popen({SLEEP!r}, start_new_session=True).wait()"
+    leader = psutil.Process(spawned([sys.executable, "-c", program], env={}, start_new_session=True))
+    row = bench.wish()
+    launch = {"launch_token": "t", "pid": leader.pid, "process_started_at": leader.create_time()}
+    bench.store.servers.update(row.id, **launch)
+    deadline = time.monotonic() + 30
+    while not (below := leader.children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    try:
+        holder = bench.holder(below[0].pid)
+        assert holder and (holder.server_id, holder.how) == (row.id, "ancestry")
+    finally:
+        below[0].kill()
+        bench.store.servers.update(row.id, **dict.fromkeys(launch))
 
 
 def test_a_pid_that_was_given_again_is_looked_at_anew(bench: Bench, spawned: Callable[..., int]) -> None:

@@ -141,6 +141,17 @@ def test_a_server_that_is_started_again_at_once_begins_where_the_last_launch_lef
     machine.look(gpu(9 * GIB))
     machine.end("one")
     machine.start("two", 2.0)
+    assert machine.look(gpu(3 * GIB)) == {"two": 2 * GIB}
+
+
+def test_memory_that_was_free_only_after_the_row_said_stopped_is_no_baseline(machine: Machine) -> None:
+    machine.look(gpu(1 * GIB))
+    machine.start("one")
+    machine.look(gpu(9 * GIB))
+    machine.end("one")
+    machine.look(gpu(9 * GIB))
+    machine.look(gpu(9 * GIB))
+    machine.start("two", 2.0)
     machine.look(gpu(1 * GIB))
     assert machine.look(gpu(4 * GIB)) == {"two": 3 * GIB}
 
