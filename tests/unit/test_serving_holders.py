@@ -15,7 +15,7 @@ from services.serving.holders import COMMAND_LIMIT, Sight, command_text, holds_n
 @pytest.mark.parametrize(
     ("argv", "shown"),
     [
-        (["/usr/bin/python3.11", "/home/eve/train.py", "--lr", "1e-4"], "train.py --lr 1e-4"),
+        (["/usr/bin/python3.11", "/projects/train.py", "--lr", "1e-4"], "train.py --lr 1e-4"),
         (["/v/bin/python", "/v/bin/vllm", "serve", "qwen"], "vllm serve qwen"),
         (["/v/bin/python", "-m", "vllm", "--port", "1"], "python -m vllm --port 1"),
         (["VLLM::EngineCore"], "VLLM::EngineCore"),
