@@ -131,8 +131,9 @@ def test_a_failure_is_logged_once_until_it_works_again(services: Services, caplo
 def test_it_samples_until_it_is_closed(services: Services) -> None:
     sampler = Sampler(services.gpus, 0.01)
     sampler.start()
-    first = until(services.gpus.sampled)
-    until(lambda: (now := services.gpus.sampled()) and now != first)
+    until(services.gpus.sampled)
+    first = services.gpus.sampled()
+    until(lambda: services.gpus.sampled() != first)
     sampler.close()
     last = services.gpus.sampled()
     assert not sampler._thread.is_alive() and services.gpus.sampled() == last
