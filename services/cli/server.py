@@ -7,30 +7,43 @@ from typing import Annotated
 import typer
 
 from services import health
+from services.cli.choices import choices_of
 from services.cli.output import failing_well, speaker
 from services.core.errors import WorkerNotRunning
 from services.core.i18n import N_
 from services.core.units import milliseconds_text
+from services.serving.engines.registry import ENGINES, REMOTE
 
 server = typer.Typer(help="Model servers: add, look at, try, start, stop.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="name or id of the server", show_default=False)]
 
 
-@server.command()
+@server.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def create(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="name of the new server", show_default=False)],
-    url: Annotated[str, typer.Option(help="address of an OpenAI-compatible server, usually ending in /v1")],
-    engine: Annotated[str, typer.Option(help="kind of server: remote")] = "remote",
-    model: Annotated[str, typer.Option(help="model id; empty: the first one that the server lists")] = "",
+    url: Annotated[str, typer.Option(help="address of an OpenAI-compatible server, usually ending in /v1")] = "",
+    engine: Annotated[str, typer.Option(help=f"kind of server: remote, {', '.join(ENGINES)}")] = "remote",
+    model: Annotated[str, typer.Option(help="remote: model id, empty for the first; else file, folder or hub id")] = "",
     api_key: Annotated[str, typer.Option(help="API key, if it wants one", envvar=[])] = "",
 ) -> None:
-    """Add an OpenAI-compatible server by its address."""
+    """Add a server: one that Lectern runs (--engine, --model), or any OpenAI-compatible one by its address (--url).
+
+    Further flags are the engine's own, such as --max-model-len 8192 or --gpus 0,1.
+    """
+    known = ENGINES.get(engine)
+    if engine == REMOTE and (not url or context.args):
+        raise typer.BadParameter(speaker.say(N_("a remote server takes --url, --model and --api-key")))
+    if engine != REMOTE and (known is None or url):
+        raise typer.BadParameter(speaker.say(N_("without --url, --engine is one of: {keys}"), keys=", ".join(ENGINES)))
     with failing_well():
-        if engine != "remote":
-            raise typer.BadParameter(speaker.say(N_("the only kind of server that can be added is: remote")))
         services = speaker.services()
-        record = services.servers.add_remote(name, url, api_key=api_key, model=model)
+        if known is None:
+            record = services.servers.add_remote(name, url, api_key=api_key, model=model)
+        else:
+            given = {"model": model, **({"api_key": api_key} if api_key else {})}
+            record = services.servers.create(name, engine, {**given, **choices_of(known.spec, context.args)})
         row = services.servers.row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("Added the server “{name}”."), name=name))
 

@@ -8,7 +8,7 @@
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
-    │                          PackageMissing · DatabaseUnavailable · EncoderCrashed
+    │                          PackageMissing · EngineNotInstalled · DatabaseUnavailable · EncoderCrashed
     ├── AccessError            Unauthorized · Forbidden
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
     ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer · WebhookFailed
@@ -218,6 +218,11 @@ class PackageMissing(UnavailableError):
     message = N_("The package {package} is not installed, or does not run on this machine: {reason}.")
     remedy = N_("Run `make install` again; on machines other than Linux x86_64 use an embeddings server instead.")
     retryable = False
+
+
+class EngineNotInstalled(UnavailableError):
+    message = N_("The engine {engine} is not installed here: {reason}.")
+    remedy = N_("Install it, or choose its program under the server's further settings; then start the server again.")
 
 
 class DatabaseUnavailable(UnavailableError):

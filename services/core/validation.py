@@ -32,6 +32,8 @@ REASONS = {
 def reason_of(error: ValidationError) -> str | dict[str, Any]:
     """The `reason` for the first fault that pydantic has found; one that has no words of ours keeps pydantic's."""
     fault = error.errors(include_input=False)[0]
+    if fault["type"] == "value_error":  # raised by a validator of ours
+        return str(fault["ctx"]["error"])
     text = REASONS.get(fault["type"])
     if text is None:
         return fault["msg"]

@@ -7,8 +7,6 @@ from pathlib import Path
 from services.core.errors import ServerNotReady
 from services.core.paths import Layout
 from services.llm.protocol import Endpoint
-from services.serving.engines.registry import REMOTE
-from services.serving.spec import RemoteSpec
 from services.store.servers import ServerRecord
 
 
@@ -21,5 +19,6 @@ def endpoint_of(row: ServerRecord) -> Endpoint:
     """Where to ask a server. Raises: ServerNotReady where it has no address because it does not run."""
     if not row.url:
         raise ServerNotReady(name=row.name, url="–")
-    key = RemoteSpec.of(row.spec).api_key.get_secret_value() if row.engine == REMOTE else ""
-    return Endpoint(name=row.name, url=row.url, model=row.model, api_key=key, engine=row.engine)
+    return Endpoint(
+        name=row.name, url=row.url, model=row.model, api_key=str(row.spec.get("api_key", "")), engine=row.engine
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from services.core.errors import (
     EmptyAnswer,
     IllegalTransition,
     InvalidName,
+    InvalidValue,
     NameTaken,
     NoServer,
     ServerNotFound,
@@ -28,11 +29,12 @@ from services.llm.addresses import normalise_url
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import Endpoint, Message, Sampling, TextDelta, Usage
 from services.serving import logs, readiness
-from services.serving.engines.llamacpp import LlamaCpp
-from services.serving.engines.registry import REMOTE
+from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
+from services.serving.engines.protocol import Place, command_text
+from services.serving.engines.registry import ENGINES, REMOTE
 from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
-from services.serving.spec import LlamaCppSpec, RemoteSpec
+from services.serving.spec import ManagedSpec, RemoteSpec
 from services.serving.states import FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
 from services.store.servers import ServerRecord, ServerRows
 
@@ -114,10 +116,53 @@ class ServerService:
         told = {"error_code": error.code, "error_params": error.params} if error else {}
         return self._rows.update(record.id, **told) or record if told else record
 
+    def create(self, name: str, engine: str, choices: Mapping[str, Any]) -> ServerRecord:
+        """Add a server that Lectern runs on this machine; it is started when somebody wishes so.
+
+        Args:
+            choices: fields of the engine's spec, as `server create` and the page's form give them.
+
+        Raises: InvalidName, NameTaken, InvalidValue.
+        """
+        kept, spec = _clean_name(name), _spec_of(engine, choices)
+        return self._rows.create(
+            machine_id=self._machine_id,
+            name=kept,
+            engine=engine,
+            model=spec.served_name,
+            spec=spec.row(),
+            managed=True,
+            wish=REST,
+            state=STOPPED,
+        )
+
+    def change(self, reference: str, choices: Mapping[str, Any]) -> ServerRecord:
+        """Change fields of a managed server's spec; they count from its next start.
+
+        Raises: ServerNotFound, IllegalTransition, InvalidValue.
+        """
+        record = self.show(reference)
+        if not record.managed:
+            raise IllegalTransition(name=record.name, state=N_("not run by Lectern"), wanted=N_("changed"))
+        spec = _spec_of(record.engine, {**record.spec, **choices})
+        changed = self._rows.update(record.id, spec=spec.row(), model=spec.served_name)
+        if changed is None:
+            raise ServerNotFound(name=reference)
+        return changed
+
+    def command(self, engine: str, choices: Mapping[str, Any], port: int = 8000) -> str:
+        """The command line that a start would run, to be shown: its secrets are masked.
+
+        Raises: InvalidValue, EngineNotInstalled.
+        """
+        spec = _spec_of(engine, choices)
+        place = Place(port, self._layout.servers, self._layout.engines)
+        return command_text(ENGINES[engine].launch(spec.row(), place))
+
     def ensure_embedded(self, model_path: Path, settings: Settings) -> ServerRecord:
         """Wish for the server of the embedded model; a running one keeps its settings until it is stopped."""
         spec = LlamaCppSpec(
-            model_path=model_path,
+            model=str(model_path),
             served_model_name=model_path.stem,
             context=settings.embedded_context,
             threads=settings.embedded_threads,
@@ -243,6 +288,13 @@ class ServerService:
 
     def _within_reach(self, row: ServerRecord) -> bool:
         return not row.managed or row.machine_id == self._machine_id
+
+
+def _spec_of(engine: str, choices: Mapping[str, Any]) -> ManagedSpec:
+    known = ENGINES.get(engine)
+    if known is None:
+        raise InvalidValue(field=N_("engine"), value=engine, reason=N_("there is no such engine"))
+    return known.spec.of(choices)
 
 
 def _unreachable(endpoint: Endpoint) -> AppError | None:

@@ -1,17 +1,27 @@
-"""Launch specs: what a person chooses about a server, as it is kept in its row."""
+"""Launch specs: what a person chooses about a server, as it is kept in its row.
+
+The fields of an engine's spec are its form on the page and its flags on the command line: each has its meaning as
+description, and `advanced` in its extras where few people need it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer, field_validator
 
 from services.core.errors import InvalidValue
+from services.core.i18n import N_
 from services.core.validation import reason_of
 
 S = TypeVar("S", bound="Spec")
+
+ADVANCED: dict[str, Any] = {"advanced": True}
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET_NAMES = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+OURS = ("LECTERN_", "SPT_NOENV")
 
 
 class Spec(BaseModel):
@@ -34,14 +44,55 @@ class Spec(BaseModel):
         return self.model_dump(mode="json")
 
 
-class LlamaCppSpec(Spec):
-    """A GGUF file served by llama.cpp. `context` is what one request has, in tokens."""
+class ManagedSpec(Spec):
+    """What can be chosen about every server that Lectern starts."""
 
-    model_path: Path
-    served_model_name: str = Field(min_length=1)
-    context: int = Field(4096, ge=256)
-    parallel: int = Field(2, ge=1, description="requests that are answered at a time")
-    threads: int = Field(0, ge=0, description="0: all cores but one")
+    model: str = Field(min_length=1, description=N_("folder, file or hub id of the model"))
+    served_model_name: str = Field("", description=N_("name that it is asked by; empty: the last part of the model's"))
+    gpus: tuple[int, ...] = Field((), description=N_("numbers of the GPUs that it may use; empty: all"))
+    env: dict[str, str] = Field(
+        {}, description=N_("further environment, such as NCCL settings"), json_schema_extra=ADVANCED
+    )
+    extra_args: tuple[str, ...] = Field(
+        (), description=N_("further options of the engine, as on its command line"), json_schema_extra=ADVANCED
+    )
+    restart: bool = Field(True, description=N_("start it again when it fails"), json_schema_extra=ADVANCED)
+    idle_minutes: int = Field(
+        0,
+        ge=0,
+        le=7 * 24 * 60,
+        description=N_("unload it after so many minutes without a question; it starts again at the next one; 0: never"),
+        json_schema_extra=ADVANCED,
+    )
+
+    @field_validator("env")
+    @classmethod
+    def _variables(cls, env: dict[str, str]) -> dict[str, str]:
+        for name, value in env.items():
+            if not VARIABLE.fullmatch(name) or "\0" in value:
+                raise ValueError(N_("it is not the name of an environment variable"))
+            if name.startswith(OURS):
+                raise ValueError(N_("this variable is Lectern's own"))
+        return env
+
+    @property
+    def served_name(self) -> str:
+        """The name that the model is asked by."""
+        return self.served_model_name or self.model.rstrip("/").rsplit("/", 1)[-1]
+
+    def environment(self) -> dict[str, str]:
+        """What is added to the environment: the chosen GPUs, in the order in which the driver numbers them."""
+        if not self.gpus:
+            return dict(self.env)
+        # CUDA numbers cards by speed unless told otherwise; NVML, and so every page, by bus.
+        cards = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, self.gpus))}
+        return {**cards, **self.env}
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that nobody may see."""
+        return tuple(
+            value for name, value in self.env.items() if value and any(word in name.upper() for word in SECRET_NAMES)
+        )
 
 
 class RemoteSpec(Spec):

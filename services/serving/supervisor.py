@@ -20,7 +20,7 @@ from services.core.log import incident
 from services.core.machine import Process
 from services.core.paths import Layout
 from services.serving import children, logs, readiness
-from services.serving.engines.protocol import Engine, command_text
+from services.serving.engines.protocol import Engine, Place, command_text
 from services.serving.engines.registry import ENGINES
 from services.serving.launch import Exit, Launch
 from services.serving.places import endpoint_of, folder_of
@@ -146,9 +146,9 @@ class Supervisor:
         engine = self._engines.get(row.engine)
         if engine is None:
             raise InvalidValue(field="engine", value=row.engine, reason=N_("there is no such engine"))
-        command = engine.launch(row.spec, row.port or 0)
-        env = {**command.env, **SPT_NOENV, children.TOKEN: row.launch_token or ""}
         folder = folder_of(self._layout, row)
+        command = engine.launch(row.spec, Place(row.port or 0, folder, self._layout.engines))
+        env = {**command.env, **SPT_NOENV, children.TOKEN: row.launch_token or ""}
         Launch(command.argv, self._patience.grace_s).write(folder)
         # -E: what PYTHON… variables say is meant for the engine, not for its runner.
         program = [sys.executable, "-E", "-m", "services.serving.runner", str(folder)]

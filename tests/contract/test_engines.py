@@ -11,24 +11,27 @@ from typing import Any
 
 import pytest
 
-from services.core.errors import InvalidValue
+from services.core.errors import EngineNotInstalled, InvalidValue
 from services.serving import children
-from services.serving.engines.llamacpp import LlamaCpp
-from services.serving.engines.protocol import MASK, Engine, LaunchCommand, command_text
+from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
+from services.serving.engines.protocol import MASK, Engine, LaunchCommand, Place, command_text
 from services.serving.engines.registry import ENGINES
-from services.serving.spec import LlamaCppSpec, RemoteSpec
+from services.serving.engines.vllm import Vllm
+from services.serving.spec import RemoteSpec
 from tests.fakes.engine import FakeEngine
 
-LLAMA = LlamaCppSpec(model_path=Path("/models/a b.gguf"), served_model_name="small").row()
-CASES: list[tuple[Engine, Mapping[str, Any]]] = [(LlamaCpp(), LLAMA), (FakeEngine(), {"flags": []})]
+LLAMA = LlamaCppSpec(model="/models/a b.gguf", served_model_name="small").row()
+VLLM = {"model": "/models/qwen", "program": sys.executable}
+PLACE = Place(4711, Path("/servers/1"), Path("/engines"))
+CASES: list[tuple[Engine, Mapping[str, Any]]] = [(LlamaCpp(), LLAMA), (Vllm(), VLLM), (FakeEngine(), {"flags": []})]
 
 
 @pytest.mark.parametrize(("engine", "spec"), CASES, ids=lambda value: getattr(value, "key", ""))
 def test_an_engine_listens_where_it_is_told_and_starts_nothing_itself(engine: Engine, spec: Mapping[str, Any]) -> None:
-    command = engine.launch(spec, 4711)
+    command = engine.launch(spec, PLACE)
     assert command.argv[command.argv.index("--port") + 1] == "4711"
     assert all(isinstance(part, str) for part in command.argv)
-    assert engine.launch(spec, 4711) == command
+    assert engine.launch(spec, PLACE) == command
 
 
 def test_every_engine_stands_under_its_key() -> None:
@@ -38,7 +41,7 @@ def test_every_engine_stands_under_its_key() -> None:
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
-        ({}, "model_path"),
+        ({}, "model"),
         ({**LLAMA, "context": 3}, "context"),
         ({**LLAMA, "parallel": 0}, "parallel"),
         ({**LLAMA, "colour": "red"}, "colour"),
@@ -46,13 +49,13 @@ def test_every_engine_stands_under_its_key() -> None:
 )
 def test_a_spec_that_cannot_be_is_refused_by_its_field(spec: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidValue) as caught:
-        LlamaCpp().launch(spec, 1)
+        LlamaCpp().launch(spec, PLACE)
     assert caught.value.params["field"] == field
 
 
 def test_llamacpp_leaves_a_core_unless_it_is_told_otherwise() -> None:
     def threads(spec: Mapping[str, Any]) -> int:
-        argv = LlamaCpp().launch(spec, 1).argv
+        argv = LlamaCpp().launch(spec, PLACE).argv
         return int(argv[argv.index("--threads") + 1])
 
     assert threads({**LLAMA, "threads": 7}) == 7
@@ -95,3 +98,47 @@ def test_llamacpp_names_a_port_that_is_taken(tmp_path: Path) -> None:
         refused = run_llamacpp(tmp_path / "any.gguf", port)
     expected = f"error: port {port} on 127.0.0.1 cannot be used: Address already in use\n"
     assert (refused.returncode, refused.stderr) == (1, expected)
+
+
+def test_vllm_is_told_what_differs_from_its_defaults_and_nothing_else() -> None:
+    assert Vllm().launch(VLLM, PLACE).argv[1:] == [
+        *("serve", "/models/qwen", "--host", "127.0.0.1", "--port", "4711", "--served-model-name", "qwen"),
+    ]
+    chosen = {**VLLM, "max_model_len": 8192, "enforce_eager": True, "dtype": "half", "extra_args": ["--seed", "7"]}
+    argv = Vllm().launch(chosen, PLACE).argv
+    assert argv[9:] == ["--dtype", "half", "--max-model-len", "8192", "--enforce-eager", "--seed", "7"]
+
+
+def test_vllm_gets_its_gpus_as_the_driver_numbers_them_and_stays_at_home() -> None:
+    env = Vllm().launch({**VLLM, "gpus": [2, 0], "env": {"NCCL_DEBUG": "INFO"}}, PLACE).env
+    assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"]) == ("2,0", "PCI_BUS_ID")
+    assert (env["VLLM_NO_USAGE_STATS"], env["HF_HUB_OFFLINE"], env["NCCL_DEBUG"]) == ("1", "1", "INFO")
+    assert "HF_HUB_OFFLINE" not in Vllm().launch({**VLLM, "allow_download": True}, PLACE).env
+
+
+def test_keys_and_tokens_reach_vllm_and_no_eye() -> None:
+    command = Vllm().launch({**VLLM, "api_key": "k-secret", "env": {"HF_TOKEN": "hf-secret"}}, PLACE)
+    assert (command.env["VLLM_API_KEY"], command.env["HF_TOKEN"]) == ("k-secret", "hf-secret")
+    assert "secret" not in command_text(command) + repr(command)
+    assert not any("secret" in part for part in command.argv)
+
+
+@pytest.mark.parametrize("name", ["1A", "A B", "", "LECTERN_HOME", "SPT_NOENV"])
+def test_a_variable_that_cannot_be_or_is_lecterns_own_is_refused(name: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        Vllm().launch({**VLLM, "env": {name: "x"}}, PLACE)
+    assert caught.value.params["field"] == "env"
+
+
+def test_an_engine_that_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
+    with pytest.raises(EngineNotInstalled) as caught:
+        Vllm().launch({"model": "m"}, Place(1, tmp_path, tmp_path))
+    assert "lectern engine install vllm" in caught.value.render().message
+
+
+def test_llamacpp_takes_an_installed_program_with_options_of_its_own() -> None:
+    command = LlamaCpp().launch({**LLAMA, "program": sys.executable, "extra_args": ["--jinja"]}, PLACE)
+    assert command.argv[0] == sys.executable and command.argv[-2:] == ["--metrics", "--jinja"]
+    assert command.argv[command.argv.index("--ctx-size") + 1] == "8192"
+    with pytest.raises(InvalidValue, match="llama-server"):
+        LlamaCpp().launch({**LLAMA, "extra_args": ["--jinja"]}, PLACE)

@@ -17,19 +17,30 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from services.serving.engines.protocol import LaunchCommand
+from services.serving.engines.protocol import LaunchCommand, Place
+from services.serving.spec import ManagedSpec
 
 MODEL = "fake"
 FOREVER = 10_000
+
+
+class FakeSpec(ManagedSpec):
+    """The flags of this module that it is to be started with."""
+
+    flags: tuple[str, ...] = ()
 
 
 class FakeEngine:
     """Launches this module with the flags that stand in the spec."""
 
     key = "fake"
+    name = "Fake"
+    spec = FakeSpec
+    environment = None
 
-    def launch(self, spec: Mapping[str, Any], port: int) -> LaunchCommand:
-        return LaunchCommand([sys.executable, "-m", "tests.fakes.engine", "--port", str(port), *spec.get("flags", [])])
+    def launch(self, spec: Mapping[str, Any], place: Place) -> LaunchCommand:
+        program = [sys.executable, "-m", "tests.fakes.engine", "--port", str(place.port)]
+        return LaunchCommand([*program, *spec.get("flags", [])])
 
 
 class Handler(BaseHTTPRequestHandler):

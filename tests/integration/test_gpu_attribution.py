@@ -22,7 +22,7 @@ from services.core.settings import load
 from services.core.units import GIB
 from services.gpu.readings import Devices, DriverState, GpuReading, Holder, Holding, HostReading, Snapshot
 from services.serving import children
-from services.serving.engines.protocol import LaunchCommand
+from services.serving.engines.protocol import LaunchCommand, Place
 from services.serving.holders import Holders, Sight
 from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
@@ -42,7 +42,7 @@ NO_SUCH_PID = 2**22 + 1
 ME = psutil.Process().username()
 
 
-class FamilyEngine:
+class FamilyEngine(FakeEngine):
     """The fake engine, with children of every shape beside it."""
 
     key = "family"
@@ -50,8 +50,8 @@ class FamilyEngine:
     def __init__(self, pids: Path) -> None:
         self.pids = pids
 
-    def launch(self, spec: Mapping[str, Any], port: int) -> LaunchCommand:
-        engine = FakeEngine().launch(spec, port).argv
+    def launch(self, spec: Mapping[str, Any], place: Place) -> LaunchCommand:
+        engine = super().launch(spec, place).argv
         return LaunchCommand([sys.executable, "-m", "tests.fakes.family", str(self.pids), *engine])
 
 

@@ -45,6 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     for name in ("port", "context", "parallel", "threads", "prompt-threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--gpu-layers", type=int, default=-1)
     return parser.parse_args()
 
 
@@ -75,6 +76,7 @@ def _parameters(options: argparse.Namespace) -> object:
     parameters.port = options.port
     parameters.n_ctx = options.context * options.parallel
     parameters.n_parallel = options.parallel
+    parameters.n_gpu_layers = options.gpu_layers
     parameters.cpuparams.n_threads = options.threads
     parameters.cpuparams_batch.n_threads = options.prompt_threads
     parameters.n_batch = BATCH_TOKENS

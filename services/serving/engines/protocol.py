@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from services.core.errors import EngineNotInstalled
+from services.core.i18n import N_
+from services.core.phrases import phrase
+from services.serving.spec import ManagedSpec
+
 MASK = "•••"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is started: its port on loopback, a folder of its own, and the engines' environments."""
+
+    port: int
+    folder: Path
+    engines: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +40,21 @@ class Engine(Protocol):
     """One kind of server. Stateless."""
 
     key: str
+    name: str
+    """What people call it."""
 
-    def launch(self, spec: Mapping[str, Any], port: int) -> LaunchCommand:
-        """How a server with this spec is started on a port of the loopback address. Raises: InvalidValue."""
+    @property
+    def spec(self) -> type[ManagedSpec]:
+        """What can be chosen about it."""
+        ...
+
+    @property
+    def environment(self) -> str | None:
+        """The environment of `environments.Environments` that holds its program; None: it needs none."""
+        ...
+
+    def launch(self, spec: Mapping[str, Any], place: Place) -> LaunchCommand:
+        """How a server with this spec is started. Raises: InvalidValue, EngineNotInstalled."""
         ...
 
 
@@ -36,3 +64,29 @@ def command_text(command: LaunchCommand) -> str:
     for secret in command.secrets:
         text = text.replace(shlex.quote(secret), MASK).replace(secret, MASK)
     return text
+
+
+def program_at(path: str, engine: str) -> str:
+    """The program that a person has named. Raises: EngineNotInstalled where it is not there or cannot be run."""
+    found = shutil.which(str(Path(path).expanduser()))
+    if found is None:
+        raise EngineNotInstalled(engine=engine, reason=phrase(N_("there is no program at {path}"), path=path))
+    return found
+
+
+def installed(engine: str, environment: str, name: str, place: Place) -> str:
+    """A program of an engine's environment. Raises: EngineNotInstalled, with the command that installs it."""
+    found = shutil.which(str(place.engines / environment / "bin" / name))
+    if found is None:
+        command = f"lectern engine install {environment}"
+        raise EngineNotInstalled(engine=engine, reason=phrase(N_("run: {command}"), command=command))
+    return found
+
+
+def flags(values: Mapping[str, object]) -> list[str]:
+    """Options as on a command line: `max_model_len` becomes --max-model-len; what is empty or 0 is left out."""
+    argv: list[str] = []
+    for key, value in values.items():
+        if value:
+            argv += [f"--{key.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return argv

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from services.serving.engines.llamacpp import LlamaCpp
 from services.serving.engines.protocol import Engine
+from services.serving.engines.vllm import Vllm
 
-ENGINES: Mapping[str, Engine] = {engine.key: engine for engine in (LlamaCpp(),)}
+ENGINES: Mapping[str, Engine] = {engine.key: engine for engine in (Vllm(), LlamaCpp())}
 REMOTE = "remote"
 """Nothing to start: any OpenAI-compatible address."""
