@@ -15,6 +15,7 @@ from services.cli.engine import engine
 from services.cli.gpus import gpus
 from services.cli.kb import kb
 from services.cli.output import speaker
+from services.cli.plan import plan
 from services.cli.server import server
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
 app.command()(ask)
 app.command()(diagnose)
+app.command()(plan)
 app.command()(lifecycle.up)
 app.command()(lifecycle.down)
 app.command()(report.status)

@@ -153,8 +153,10 @@ def test_jamba_keeps_a_state_for_each_sequence(tmp_path: Path) -> None:
     found = small(tmp_path, **jamba).architecture
     assert mixers(found) == "ssfs"
     assert [layer.feed for layer in found.layers] == ["dense", "experts", "dense", "experts"]
-    held = cache(found)
+    held, wide = cache(found), cache_of(found, found.layers, 1, Fraction(32), 64)
     assert held.token_bytes == 2 * 1 * 2 * 32 * 2
+    assert wide.state_bytes == 2 * held.state_bytes
+    assert cache_of(found, found.layers, 1, Fraction(8), 64).state_bytes == held.state_bytes  # only the tokens narrow
     state = (512 * 3 + 512 * 16) * 2  # convolution of 4, state of 16, for 512 channels
     assert held.needed(1000, 3) == 3 * (1008 * 256 + 3 * state)
 
@@ -171,7 +173,7 @@ def test_qwen3_next_attends_in_each_fourth_layer(tmp_path: Path) -> None:
 
 
 def test_nemotron_h_spells_its_layers(tmp_path: Path) -> None:
-    pattern = {"model_type": "nemotron_h", "hybrid_override_pattern": "M-M*", "num_hidden_layers": None}
+    pattern: dict[str, Any] = {"model_type": "nemotron_h", "hybrid_override_pattern": "M-M*", "num_hidden_layers": None}
     pattern |= {"mamba_num_heads": 8, "mamba_head_dim": 64, "ssm_state_size": 16, "n_groups": 2, "conv_kernel": 4}
     found = small(tmp_path, **pattern).architecture
     assert mixers(found) == "snsf"
@@ -185,7 +187,7 @@ def test_nemotron_h_spells_its_layers(tmp_path: Path) -> None:
 def test_a_context_that_is_stretched_counts_as_stretched(tmp_path: Path) -> None:
     yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}
     assert small(tmp_path, rope_scaling=yarn).architecture.context == 16384
-    llama3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 512}
+    llama3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 1024}
     assert small(tmp_path, rope_scaling=llama3).architecture.context == 4096
 
 

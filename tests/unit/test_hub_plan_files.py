@@ -59,7 +59,7 @@ def test_what_is_not_loaded_is_not_counted(tmp_path: Path) -> None:
 def test_packed_weights_stay_as_they_are_on_the_disk(tmp_path: Path) -> None:
     written(tmp_path, quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})
     safetensors(tmp_path / "model.safetensors", {"q": ("I32", [1000]), "s": ("F16", [100]), "e": ("F16", [200])})
-    assert weights(tmp_path) == 4000 + 600
+    assert weights(tmp_path) == weights(tmp_path, dtype="float32") == 4000 + 600
     assert read_model(tmp_path).parameters == SMALL_PARAMETERS  # what is packed is no count of weights
 
 
@@ -143,16 +143,30 @@ HOSTILE_GGUF = {
 }
 
 
+def refused(path: Path) -> int:
+    """Bytes of memory that refusing a file took at most."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelUnreadable, match=path.stem):
+            read_model(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("content", HOSTILE_GGUF.values(), ids=HOSTILE_GGUF)
 def test_a_broken_gguf_is_refused_without_taking_memory(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.gguf"
     path.write_bytes(content)
-    tracemalloc.start()
-    with pytest.raises(ModelUnreadable) as caught:
-        read_model(path)
-    assert tracemalloc.get_traced_memory()[1] < 4 << 20
-    tracemalloc.stop()
-    assert "bad.gguf" in str(caught.value)
+    assert refused(path) < 4 << 20
+
+
+def test_a_gguf_with_millions_of_empty_tensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.gguf"
+    with path.open("wb") as file:
+        file.write(head(2_000_000, 0))
+        file.truncate(64 << 20)
+    assert refused(path) < 4 << 20
 
 
 def header(length: int, body: bytes = b"") -> bytes:
@@ -220,6 +234,12 @@ def test_a_broken_config_is_refused(tmp_path: Path, content: str) -> None:
     assert rendered.message
     assert rendered.remedy
     assert len(rendered.message) < 200
+
+
+def test_a_truth_is_no_number(tmp_path: Path) -> None:
+    written(tmp_path, num_hidden_layers=True)
+    with pytest.raises(ModelUnreadable, match="num_hidden_layers"):
+        read_model(tmp_path)
 
 
 def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:

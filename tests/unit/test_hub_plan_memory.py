@@ -19,7 +19,8 @@ from services.hub.cards import Card, cards_of, host_of, imagined
 from services.hub.model_files import ModelFiles, read_model
 from services.hub.plan import plan
 from services.hub.plan_types import PerGpu, PlanWish, Rule
-from services.hub.weights import parameters, stages
+from services.hub.quantisation import PLAIN
+from services.hub.weights import parameters, stage_bytes, stages
 from services.hub.working_memory import CONTEXT_BYTES
 from tests.unit.hub_models import SMALL_LAYER, SMALL_PARAMETERS, small, small_gguf
 
@@ -66,8 +67,9 @@ def test_the_heaviest_stage_of_a_pipeline_is_planned(tmp_path: Path) -> None:
     one = held(model, pipeline_parallel_size=2)
     assert one.weights_bytes == 2 * (3 * SMALL_LAYER + TABLE)
     assert one.kv_bytes_per_token == 3 * 2 * 2 * 32 * 2
-    tied = small(tmp_path, num_hidden_layers=2, tie_word_embeddings=True)
-    assert held(tied, pipeline_parallel_size=2).weights_bytes == 2 * (SMALL_LAYER + TABLE)  # a copy at either end
+    tied = small(tmp_path, num_hidden_layers=2, tie_word_embeddings=True).architecture
+    each = [stage_bytes(tied, stage, 1, PLAIN, Fraction(16)) for stage in stages(tied, 2)]
+    assert each == [2 * (SMALL_LAYER + TABLE)] * 2  # a copy at either end
 
 
 @pytest.mark.parametrize(("name", "bits"), [("awq", 4 + 20 / 128), ("fp8", 8), ("bitsandbytes", 4.5), ("int8", 8)])
@@ -86,7 +88,7 @@ def test_a_narrower_cache_costs_less(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"dtype": "int3"}, {"kv_cache_dtype": "tiny"}, {"quantization": "magic"}])
-def test_a_word_that_no_engine_knows_is_refused(tmp_path: Path, wrong: dict[str, str]) -> None:
+def test_a_word_that_no_engine_knows_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=next(iter(wrong.values()))):
         held(small(tmp_path), **wrong)
 
@@ -203,6 +205,8 @@ def test_a_gguf_is_shared_out_among_gpus(tmp_path: Path) -> None:
     found = plan(model, PlanWish(), imagined(2, 1))
     assert (found.place, found.per_gpu.weights_bytes) == ("gpu", model.gguf.layers[1] + model.gguf.output)
     assert found.per_gpu.kv_bytes_per_token == 2 * 2 * 32 * 2
+    first = plan(model, PlanWish(), (Card(GIB, GIB, 0), Card(2 * GIB, 2 * GIB, 1)))
+    assert first.per_gpu.weights_bytes == model.gguf.layers[0]  # neither embedding nor output layer
 
 
 def test_without_any_gpu_there_is_nothing_to_plan(tmp_path: Path) -> None:
