@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from pydantic import TypeAdapter
 
@@ -105,7 +106,7 @@ class History:
         span_s = (until_ms - since_ms) / 1000
         step = next((step for step in STEPS if span_s <= step.kept_s), STEPS[-1])
         records = self._rows.between(self._machine_id, step.seconds, since_ms, until_ms)
-        return thinned([_point(record) for record in records], max(1, round(span_s / most)) * 1000)
+        return thinned(map(_point, records), max(1, round(span_s / most)) * 1000)
 
     def _resumed(self, now_ms: int) -> list[_Growing]:
         """The steps that grew when the worker before this one ended, however it did."""
@@ -144,11 +145,9 @@ def combined(points: Sequence[Point], at_ms: int) -> Point:
 
 
 def thinned(points: Iterable[Point], every_ms: int) -> list[Point]:
-    """Points at most one to each `every_ms`."""
-    groups: dict[int, list[Point]] = {}
-    for point in points:
-        groups.setdefault(point.at_ms // every_ms, []).append(point)
-    return [group[0] if len(group) == 1 else combined(group, group[0].at_ms) for group in groups.values()]
+    """Points at most one to each `every_ms`, of points in the order of time."""
+    groups = (list(group) for _, group in groupby(points, lambda point: point.at_ms // every_ms))
+    return [group[0] if len(group) == 1 else combined(group, group[0].at_ms) for group in groups]
 
 
 def _gpu_figures(gpu: GpuReading) -> Figures:

@@ -3,4 +3,7 @@
 Always true here: an alert is raised and cleared only after its cause has held for a while, so that a value that
 flickers makes one alert; a value that is not known neither raises nor clears; rows hold codes and parameters; only the
 worker raises and clears, others read. Nothing leaves the machine unless an operator has entered an address.
+
+`metrics` tells the same machine's figures to Prometheus: of what the worker saw and what is stored, asking nobody; counters
+never fall while a process lives; what is not known is left out.
 """
