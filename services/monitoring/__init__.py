@@ -4,6 +4,6 @@ Always true here: an alert is raised and cleared only after its cause has held f
 flickers makes one alert; a value that is not known neither raises nor clears; rows hold codes and parameters; only the
 worker raises and clears, others read. Nothing leaves the machine unless an operator has entered an address.
 
-`metrics` tells the same machine's figures to Prometheus: of what the worker saw and what is stored, asking nobody; counters
-never fall while a process lives; what is not known is left out.
+`metrics` tells Prometheus the same machine's figures, from what the worker saw and what is stored: it asks nobody. Its
+counters never fall while a process lives; what is not known is left out.
 """
