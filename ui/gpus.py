@@ -30,6 +30,7 @@ from ui.i18n import _, language
 STYLE = Path(__file__).with_name("gpus.css")
 TICK_S = 1.0
 STEADY_S = 10.0
+A_MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +111,5 @@ def _age_html(snapshot: Snapshot) -> str:
     age_ms = abs(now_ms() - snapshot.taken_at_ms)
     if age_ms < FRESH_MS:
         return ""
-    return stale_html(_("This reading is {age} old", age=milliseconds_text(age_ms // 1000 * 1000)))
+    age = f"{age_ms // 1000} s" if age_ms < A_MINUTE_MS else milliseconds_text(age_ms)
+    return stale_html(_("This reading is {age} old", age=age))

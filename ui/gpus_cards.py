@@ -26,6 +26,8 @@ def stale_html(age: str) -> str:
 
 def _facts(snapshot: Snapshot) -> list[str]:
     driver, gpus = snapshot.driver, snapshot.gpus
+    if not gpus:
+        return []
     used, total = _total([gpu.used_bytes for gpu in gpus]), _total([gpu.total_bytes for gpu in gpus])
     power = [gpu.power_watts for gpu in gpus if gpu.power_watts is not None]
     return [
