@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 import services as package
 from services.core.clock import now_ms
+from services.core.errors import AppError
 from services.gpu.service import GpuService
 from services.knowledge.service import KnowledgeService
 from services.knowledge.types import DocumentState
@@ -21,6 +22,7 @@ from services.monitoring.sheet import Sheet
 from services.monitoring.turn_totals import TurnTotals
 from services.serving.states import LEGAL, READY
 from services.store import StateStore
+from services.store.bases import BaseRecord
 
 STALE_MS = 120_000
 """Readings that are older tell nothing about now: they are left out, only their age is told."""
@@ -45,7 +47,7 @@ class Metrics:
     def page(self, accept: str = "") -> tuple[bytes, str]:
         """One scrape: its text and media type, in the form that the reader accepts.
 
-        Raises: DatabaseUnavailable, and as the stores of knowledge bases.
+        Raises: DatabaseUnavailable.
         """
         encode, media_type = choose_encoder(accept)
         with self._lock:
@@ -95,15 +97,22 @@ class Metrics:
         for base in self._store.bases.all():
             if base.machine_id != self._machine_id:
                 continue  # another machine's folders: it tells them itself
-            states = self._knowledge.states(base)
-            for state in DocumentState:
-                count = states.get(state, 0)
+            states, chunks = self._counted(base)
+            sheet.gauge("lectern_base_up", "Whether the base can be read.", int(chunks is not None), base=base.name)
+            for state, count in states.items():
                 sheet.gauge("lectern_base_documents", "Documents by state.", count, base=base.name, state=state)
-            chunks = self._knowledge.summary(base).counts.chunks
             sheet.gauge("lectern_base_chunks", "Chunks that searches find.", chunks, base=base.name)
         jobs = Counter((job.kind, job.state) for job in self._store.jobs.all(self._machine_id))
         for (kind, job_state), count in jobs.items():
             sheet.gauge("lectern_jobs", "Long work by kind and state.", count, kind=kind, state=job_state)
+
+    def _counted(self, base: BaseRecord) -> tuple[dict[DocumentState, int], int | None]:
+        """Documents by state and chunks of a base; a damaged one must not silence the others."""
+        try:
+            states, summary = self._knowledge.states(base), self._knowledge.summary(base)
+        except AppError:
+            return {}, None
+        return {state: states.get(state, 0) for state in DocumentState}, summary.counts.chunks
 
 
 class _Now(Collector):
