@@ -61,7 +61,7 @@ def _watch() -> None:
         else:
             with Live(console=console(), auto_refresh=False) as live:
                 for row in _looks():
-                    live.update(shown(row), refresh=True)
+                    live.update(_fitting(row), refresh=True)
     except KeyboardInterrupt:
         return  # this is how one leaves
 
@@ -74,14 +74,23 @@ def _looks() -> Iterator[dict[str, Any]]:
         time.sleep((due_ms - ticks_ms()) / 1000 if due_ms > ticks_ms() else 0)
 
 
-def shown(row: dict[str, Any]) -> RenderableType:
-    """The GPUs and the host as a person reads them."""
+def _fitting(row: dict[str, Any]) -> RenderableType:
+    """What fits the terminal: many GPUs without their processes, rather than the first few with them."""
+    whole = shown(row)
+    return whole if len(console().render_lines(whole)) < console().height else shown(row, brief=True)
+
+
+def shown(row: dict[str, Any], *, brief: bool = False) -> RenderableType:
+    """The GPUs and the host as a person reads them; in brief without processes and empty lines."""
     parts: list[RenderableType] = [_headline(row)]
     for gpu in row["gpus"]:
-        parts += [Text(), _title(gpu), Padding(_figures(gpu), INDENT)]
-        if gpu["processes"]:
-            parts.append(Padding(_processes(gpu["processes"]), INDENT))
-    return Group(*parts, Text(), _host(row["host"]))
+        parts += [_title(gpu), Padding(_figures(gpu), INDENT)] if brief else [Text(), *_whole(gpu)]
+    return Group(*parts, *([] if brief else [Text()]), _host(row["host"]))
+
+
+def _whole(gpu: dict[str, Any]) -> list[RenderableType]:
+    parts: list[RenderableType] = [_title(gpu), Padding(_figures(gpu), INDENT)]
+    return [*parts, Padding(_processes(gpu["processes"]), INDENT)] if gpu["processes"] else parts
 
 
 def _headline(row: dict[str, Any]) -> Text:

@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from services.core.machine import this_process
 from services.core.settings import load
 from services.core.units import GIB
 from services.gpu.readings import DriverState, GpuReading, Holder, Holding, HostReading, Snapshot
-from tests.fakes.nvml import Double, Gpu, Process, Scenario, ScenarioFile
+from tests.fakes.nvml import Double, Gpu, Process, Scenario, ScenarioFile, eight_gpus
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "services", "gpus"]
@@ -156,18 +157,34 @@ def test_watching_ends_quietly_when_the_reader_goes(shell: Shell) -> None:
         assert process.stderr.read() == ""
 
 
-def test_watching_in_a_terminal_redraws_in_place(shell: Shell) -> None:
-    shell.scenario.write(Scenario(gpus=(Gpu(0, used=GIB),)))
+def terminal(shell: Shell, rows: int) -> bytes:
+    """What a terminal of so many rows gets until it was drawn twice and Ctrl-C was pressed."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (rows, 100))
     shell.environment["TERM"] = "xterm-256color"
+    shell.environment.pop("COLUMNS", None)
     seen = b""
     with shell.watching(stdout=theirs) as process:
         os.close(theirs)
-        while seen.count(b"NVIDIA driver") < 2:
+        while seen.count(b"NVIDIA driver") < 2 or not seen.endswith(b"free"):
             seen += os.read(ours, 4096)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     os.close(ours)
+    return seen
+
+
+def test_watching_in_a_terminal_redraws_in_place(shell: Shell) -> None:
+    shell.scenario.write(Scenario(gpus=(Gpu(0, used=GIB),)))
+    seen = terminal(shell, 40)
     between = seen.split(b"NVIDIA driver")[1]
     assert b"\x1b[1A" in between and b"\x1b[2K" in between  # up again, and the line is cleared
     assert b"{" not in seen
+
+
+def test_a_terminal_that_is_too_low_shows_every_gpu_without_processes(shell: Shell) -> None:
+    shell.scenario.write(Scenario(gpus=eight_gpus()))
+    first = terminal(shell, 24).split(b"NVIDIA driver")[1]
+    assert first.count(b"NVIDIA H100") == 8 and b"process" not in first.partition(b"Host")[0]
+    tall = terminal(shell, 80).split(b"NVIDIA driver")[1]
+    assert tall.count(b"NVIDIA H100") == 8 and b"400023" in tall
