@@ -88,7 +88,7 @@ def _steady(services: Services, ledgers: Mapping[str, Any]) -> None:
     with errors.shown():
         snapshot = services.gpus.now()
         for id, place in ledgers.items():
-            place.html(ledger_html(snapshot, id))
+            place.html(ledger_html(services.servers.memory(id), snapshot))
         gpus_charts.history(services, snapshot)
 
 

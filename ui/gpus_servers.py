@@ -10,6 +10,8 @@ import streamlit as st
 from services.app import Services
 from services.core.units import bytes_text
 from services.gpu.readings import Snapshot
+from services.serving.ledger import gpu_key
+from services.serving.memory import Memory
 from services.store.servers import ServerRecord
 from ui import errors
 from ui.i18n import _
@@ -42,36 +44,27 @@ def _server(services: Services, record: ServerRecord) -> Any:
     return beneath.empty()
 
 
-def measured(snapshot: Snapshot, server_id: str) -> dict[int, int] | None:
-    """What a server holds on each GPU, by index. None: a driver does not tell its processes, so nobody can know."""
-    held: dict[int, int] = {}
-    for gpu in snapshot.gpus:
-        for holding in gpu.holdings or ():
-            if holding.holder and holding.holder.server_id == server_id and holding.used_bytes is not None:
-                held[gpu.index] = held.get(gpu.index, 0) + holding.used_bytes
-    blind = any(gpu.holdings is None for gpu in snapshot.gpus)
-    return None if blind and not held else held
-
-
-def ledger_html(snapshot: Snapshot, server_id: str) -> str:
+def ledger_html(memory: Memory, snapshot: Snapshot) -> str:
     """What was planned for a server, what its engine reports, and what is measured, by GPU."""
-    held, where = measured(snapshot, server_id), ""
-    if held:
-        where = " · ".join(f"GPU {index}: {bytes_text(count)}" for index, count in sorted(held.items()))
+    whole, names = memory.whole, {gpu_key(gpu): f"GPU {gpu.index}" for gpu in snapshot.gpus}
+    by_gpu = sorted(
+        (names.get(gpu, gpu), share.measured_bytes)
+        for gpu, share in memory.gpus.items()
+        if share.measured_bytes is not None
+    )
+    where = " · ".join(f"{name}: {bytes_text(held)}" for name, held in by_gpu)
     figures = (
-        (_("Planned"), bytes_text(None), ""),
-        (_("Reported by the engine"), bytes_text(None), ""),
-        (_("Measured"), bytes_text(None if held is None else sum(held.values())), where),
+        (_("Planned"), whole.planned_bytes, ""),
+        (_("Reported by the engine"), whole.reported_bytes, ""),
+        (_("Measured"), whole.measured_bytes, _("estimated") if whole.estimated else ""),
+        (_("Peak"), whole.peak_bytes, ""),
     )
-    return (
-        '<div class="lectern-ledger">'
-        + "".join(
-            f'<div><span class="label">{html_text(label)}</span> <span class="value">{value}</span>'
-            f'<span class="label">{html_text(note)}</span></div>'
-            for label, value, note in figures
-        )
-        + "</div>"
+    shown = "".join(
+        f'<div><span class="label">{html_text(label)}</span><span class="value">{bytes_text(held)}</span>'
+        f'<span class="label">{html_text(note)}</span></div>'
+        for label, held, note in figures
     )
+    return f'<div class="lectern-ledger">{shown}<div class="label where">{html_text(where)}</div></div>'
 
 
 def _confirm(services: Services, record: ServerRecord) -> None:

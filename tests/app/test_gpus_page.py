@@ -149,7 +149,7 @@ def test_only_servers_of_ours_can_be_stopped_and_stopping_asks_once(services: Se
     record = server(services, "assistant")
     app = seen(services, gpu(0, served(22, 30 * GIB, record.id, "assistant", "m"), stranger(21, 2 * GIB)))
     assert labels(app).count("Stop") == 1
-    assert "Measured 30.0 GiB GPU 0: 30.0 GiB" in text(words(app))
+    assert "Planned n/a Reported by the engine n/a Measured 30.0 GiB Peak 30.0 GiB GPU 0: 30.0 GiB" in text(words(app))
     app = press(app, "Stop")
     assert "Its memory comes free" in words(app) and services.servers.show(record.id).wish == "running"
     app = press(app, "Stop", within="Stop")

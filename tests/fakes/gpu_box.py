@@ -15,11 +15,12 @@ from pathlib import Path
 from services.core.clock import now_ms
 from services.core.machine import machine_id, this_process
 from services.core.settings import load
+from services.core.units import GIB
 from services.gpu.history import History
-from services.gpu.readings import Snapshot
+from services.gpu.readings import Ecc, GpuReading, Snapshot
 from services.store import StateStore
 from services.store.servers import ServerRecord
-from tests.fakes.gpu_snapshots import HOST, NO_DRIVER, busy, snapshot
+from tests.fakes.gpu_snapshots import HOST, NO_DRIVER, busy, gpu, lost, sliced, snapshot
 
 MODELS = {
     "assistant": "Qwen/Qwen2.5-72B-Instruct",
@@ -32,6 +33,13 @@ Scene = Callable[[int, Servers], Snapshot]
 SCENES: dict[str, Scene] = {
     "none": lambda at_ms, servers: snapshot(at_ms, driver=NO_DRIVER, host=HOST),
     "one": lambda at_ms, servers: busy(at_ms, 1, servers),
+    "odd": lambda at_ms, servers: snapshot(
+        at_ms,
+        sliced(0, servers[1][0]),
+        lost(1),
+        gpu(2, throttle_reasons=("sw_power_cap", "hw_thermal"), temperature_celsius=91, ecc=Ecc(True, 4, 1, 7)),
+        GpuReading(3, "GPU-3", "Quadro P400", total_bytes=2 * GIB),
+    ),
     "two": lambda at_ms, servers: busy(at_ms, 2, servers),
     "eight": lambda at_ms, servers: busy(at_ms, 8, servers),
 }
