@@ -10,10 +10,11 @@ from services.chat.answers import ChatService
 from services.chat.ports import Found, Passage, Target
 from services.core.errors import AppError, from_row
 from services.core.machine import machine_id
-from services.core.settings import Settings
+from services.core.settings import Settings, model_caches
 from services.gpu.nvml import Nvml
 from services.gpu.service import GpuService
 from services.hub.embedded import EmbeddedModel
+from services.hub.local_models import LocalModels
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.index.local import LocalBaseStore
@@ -54,6 +55,7 @@ class Services:
     environments: Environments
     gpus: GpuService
     alerts: AlertService
+    models: LocalModels
 
     @property
     def preferences(self) -> Preferences:
@@ -131,7 +133,15 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
     alerts = AlertService(
         store.alerts, store.preferences, machine_id=here, allow_private=settings.allow_private_webhooks
     )
-    return Services(settings, here, store, stores, knowledge, servers, chat, embedder, environments, gpus, alerts)
+    models = LocalModels(
+        settings.layout.models,
+        lambda: product_settings(store.preferences).model_folders,
+        model_caches(),
+        uses=lambda: [(row.name, str(row.spec.get("model", ""))) for row in store.servers.list(here) if row.managed],
+    )
+    return Services(
+        settings, here, store, stores, knowledge, servers, chat, embedder, environments, gpus, alerts, models
+    )
 
 
 def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:

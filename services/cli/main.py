@@ -14,6 +14,7 @@ from services.cli.diagnose import diagnose
 from services.cli.engine import engine
 from services.cli.gpus import gpus
 from services.cli.kb import kb
+from services.cli.model import model
 from services.cli.output import speaker
 from services.cli.plan import plan
 from services.cli.server import server
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
+app.add_typer(model, name="model")
 app.command()(ask)
 app.command()(diagnose)
 app.command()(plan)

@@ -4,14 +4,16 @@
     ├── Unexpected
     ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
-    │                          PathNotFound · GpuMemoryUnknown
+    │                          PathNotFound · GpuMemoryUnknown · ModelNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
-    ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory
+    │                          ModelInUse · ModelNotOurs
+    ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
     │                          PackageMissing · EngineNotInstalled · DatabaseUnavailable · EncoderCrashed
-    ├── AccessError            Unauthorized · Forbidden
+    │                          HubUnreachable
+    ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
-    ├── UpstreamError          EngineExited · BadResponse · EmptyAnswer · WebhookFailed
+    ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed
     ├── DocumentError          UnsupportedFormat · Encrypted · NoExtractableText · EmptyFile · TooLarge · Damaged
     │                          Garbled · ReaderCrashed · ReaderTimeout
     └── InputError             InvalidName · EmptyQuestion · InvalidValue
@@ -68,6 +70,8 @@ class AppError(Exception):
 
 def kinds(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
     """Every kind of error, the root's heirs in depth-first order."""
+    import services.core.hub_errors  # noqa: F401 - so that its kinds are known wherever a stored row is read
+
     for kind in root.__subclasses__():
         yield kind
         yield from kinds(kind)
@@ -190,6 +194,11 @@ class InsufficientGpuMemory(ResourceError):
     remedy = N_("Stop another server, or choose a smaller model or a shorter context.")
 
 
+class GpuMemoryHeld(ResourceError):
+    message = N_("“{name}” has ended, but GPU {gpu} has not given back {size} of its memory: {holder}.")
+    remedy = N_("End that process, or restart the machine if there is none; then stop or start the server once more.")
+
+
 class UnavailableError(AppError):
     retryable = True
 
@@ -288,6 +297,11 @@ class UpstreamError(AppError): ...
 
 class EngineExited(UpstreamError):
     message = N_("The server “{name}” ended by itself (exit code {exit_code}): {line}")
+    remedy = N_("Read its log on the Servers page, correct the cause, and start it again.")
+
+
+class TrialFailed(UpstreamError):
+    message = N_("“{name}” came up, but did not answer a short question: {reason}")
     remedy = N_("Read its log on the Servers page, correct the cause, and start it again.")
 
 

@@ -112,6 +112,19 @@ def inherited_environment(extra: Mapping[str, str] | None = None) -> dict[str, s
     return {**os.environ, **(extra or {})}
 
 
+def model_caches() -> dict[str, tuple[Path, ...]]:
+    """Where other tools of this user keep models: those of Hugging Face, of ModelScope, and Ollama."""
+    seen, home = os.environ.get, Path.home()
+    cache = Path(seen("XDG_CACHE_HOME") or home / ".cache")
+    hugging_face = Path(seen("HF_HOME") or cache / "huggingface")
+    ollama = [Path(seen("OLLAMA_MODELS") or home / ".ollama" / "models")]
+    return {
+        "hf": (Path(seen("HF_HUB_CACHE") or hugging_face / "hub").expanduser(),),
+        "modelscope": (Path(seen("MODELSCOPE_CACHE") or home / ".cache" / "modelscope").expanduser(),),
+        "ollama": (*(path.expanduser() for path in ollama), Path("/usr/share/ollama/.ollama/models")),
+    }
+
+
 def under_ssh() -> tuple[str, str] | None:
     """User and address of this machine when the shell came over SSH, for the tunnel line that is printed."""
     connection = os.environ.get("SSH_CONNECTION", "").split()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from services.core.errors import InvalidValue
 from services.core.i18n import N_
@@ -45,6 +47,27 @@ class ProductSettings(BaseModel):
         description=N_("an alert is raised when a server that should run does not for so long"),
     )
     webhook_url: str = Field("", description=N_("address that is told of alerts; empty: none"))
+    model_folders: tuple[str, ...] = Field((), description=N_("folders in which models are looked for"))
+    hf_endpoint: str = Field("https://huggingface.co", description=N_("address of Hugging Face"))
+    hf_mirror_endpoint: str = Field("https://hf-mirror.com", description=N_("address of a mirror of Hugging Face"))
+    modelscope_endpoint: str = Field("https://modelscope.cn", description=N_("address of ModelScope"))
+    ollama_endpoint: str = Field("http://127.0.0.1:11434", description=N_("address of the Ollama server that pulls"))
+
+    @field_validator("hf_endpoint", "hf_mirror_endpoint", "modelscope_endpoint", "ollama_endpoint")
+    @classmethod
+    def _address(cls, address: str) -> str:
+        parts = urlsplit(address.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError(N_("it is not an address such as https://huggingface.co"))
+        return address.strip().rstrip("/")
+
+    @field_validator("model_folders")
+    @classmethod
+    def _folders(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        kept = tuple(dict.fromkeys(folder.strip() for folder in folders if folder.strip()))
+        if not all(Path(folder).expanduser().is_absolute() for folder in kept):
+            raise ValueError(N_("each must be a whole path, such as /data/models"))
+        return kept
 
 
 def product_settings(preferences: Preferences) -> ProductSettings:

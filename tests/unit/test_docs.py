@@ -105,5 +105,5 @@ def commands(group: TyperGroup, prefix: str = "") -> Iterator[str]:
 def test_the_readme_lists_every_command(readme: str) -> None:
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
-    listed = set(re.findall(r"^\| `((?:kb |server |engine )?[a-z]+)\b[^`]*` \|", read(readme), re.MULTILINE))
+    listed = set(re.findall(r"^\| `((?:kb |server |engine |model )?[a-z]+)\b[^`]*` \|", read(readme), re.MULTILINE))
     assert set(commands(root)) <= listed
