@@ -214,5 +214,5 @@ def test_a_setting_that_cannot_be_used_is_named(shell: Shell) -> None:
 
 def test_status_prints_what_the_table_promises(shell: Shell) -> None:
     status = shell.json("status")
-    assert set(status) == {"version", "home", "web", "worker", "servers", "knowledge_bases", "gpus"}
+    assert set(status) == {"version", "home", "web", "worker", "servers", "knowledge_bases", "gpus", "alerts"}
     assert status["web"] == {"running": False, "url": None} and status["worker"] == {"running": False, "pid": None}
