@@ -76,10 +76,9 @@ def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any
         if bool(snapshot.gpus) != with_gpus or states(managed(services)) != shown:
             st.rerun()
         drawn = drawing(View(snapshot.taken_at_ms, language(), tuple(id for id, *_rest in shown), snapshot))
-        st.html(
-            f'<div class="lectern-gpus"><div class="summary">{drawn.summary}{_age_html(snapshot)}</div>'
-            f"{drawn.overview}</div>"
-        )
+        told = f"{drawn.summary}{_age_html(snapshot)}"
+        summary = f'<div class="summary">{told}</div>' if told else ""
+        st.html(f'<div class="lectern-gpus">{summary}{drawn.overview}</div>')
         if drawn.processes:
             processes.html(drawn.processes)
 
@@ -101,7 +100,7 @@ def drawing(view: View) -> Drawn:
     shown = f'<div class="cards">{cards}</div>' if cards else no_gpu_html(snapshot.driver)
     processes = processes_html(snapshot, colours) if snapshot.gpus else ""
     return Drawn(
-        summary_html(snapshot),
+        summary_html(snapshot) if cards else "",
         f"{shown}{host_html(snapshot.host)}",
         processes and f'<div class="lectern-gpus">{processes}</div>',
     )

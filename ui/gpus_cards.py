@@ -26,8 +26,6 @@ def stale_html(age: str) -> str:
 
 def _facts(snapshot: Snapshot) -> list[str]:
     driver, gpus = snapshot.driver, snapshot.gpus
-    if not gpus:
-        return []
     used, total = _total([gpu.used_bytes for gpu in gpus]), _total([gpu.total_bytes for gpu in gpus])
     power = [gpu.power_watts for gpu in gpus if gpu.power_watts is not None]
     return [
@@ -68,9 +66,11 @@ def no_gpu_html(driver: DriverState) -> str:
 
 
 def _lost_html(reason: str) -> str:
+    remedy = _("What ran on it has ended or hangs. Restarting the machine often brings the GPU back.")
     return (
         '<div class="lectern-badge failed"><span class="lectern-icon" aria-hidden="true">error</span>'
-        f"{html_text(_('does not answer'))}</div><p>{html_text(_(reason))}</p>"
+        f"{html_text(_('does not answer'))}</div>"
+        f"<p>{html_text(_('Reason: {reason}.', reason=_(reason)))}</p><p>{html_text(remedy)}</p>"
     )
 
 
@@ -114,10 +114,10 @@ def _details_html(gpu: GpuReading) -> str:
     state = UNKNOWN if gpu.performance_state is None else f"P{gpu.performance_state}"
     return "".join(
         (
-            _detail(_("Held back by"), held or _("nothing"), "warn" if held and held != UNKNOWN else ""),
-            _detail(_("Performance state"), state),
-            _detail("ECC", _ecc(ecc), "bad" if broken else ""),
+            _detail(_("Held back by"), held or _("nothing"), "long warn" if held and held != UNKNOWN else "long"),
+            _detail("ECC", _ecc(ecc), "long bad" if broken else "long"),
             _detail(_("Memory clock"), _clock(gpu.memory_clock_mhz, gpu.max_memory_clock_mhz)),
+            _detail(_("Performance state"), state),
             _detail("PCIe", _link(link)),
             _detail(_("PCIe traffic"), _traffic(link)),
         )
@@ -125,7 +125,7 @@ def _details_html(gpu: GpuReading) -> str:
 
 
 def _detail(label: str, value: str, look: str = "") -> str:
-    icon = '<span class="lectern-icon" aria-hidden="true">warning</span>' if look else ""
+    icon = '<span class="lectern-icon" aria-hidden="true">warning</span>' if look not in ("", "long") else ""
     shown = html_text(value)
     return f'<div class="{look}"><dt>{html_text(label)}</dt><dd title="{shown}">{icon}{shown}</dd></div>'
 

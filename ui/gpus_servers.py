@@ -52,7 +52,8 @@ def ledger_html(memory: Memory, snapshot: Snapshot) -> str:
         for gpu, share in memory.gpus.items()
         if share.measured_bytes is not None
     )
-    where = " · ".join(f"{name}: {bytes_text(held)}" for name, held in by_gpu)
+    told = " · ".join(f"{name}: {bytes_text(held)}" for name, held in by_gpu)
+    where = f'<div class="label where">{html_text(told)}</div>' if len(snapshot.gpus) > 1 else ""
     figures = (
         (_("Planned"), whole.planned_bytes, ""),
         (_("Reported by the engine"), whole.reported_bytes, ""),
@@ -64,7 +65,7 @@ def ledger_html(memory: Memory, snapshot: Snapshot) -> str:
         f'<span class="label">{html_text(note)}</span></div>'
         for label, held, note in figures
     )
-    return f'<div class="lectern-ledger">{shown}<div class="label where">{html_text(where)}</div></div>'
+    return f'<div class="lectern-ledger">{shown}{where}</div>'
 
 
 def _confirm(services: Services, record: ServerRecord) -> None:

@@ -96,7 +96,7 @@ def test_figures_have_units_and_limits_and_the_unknown_is_no_zero(services: Serv
 
 def test_memory_errors_that_were_not_corrected_stand_out(services: Services) -> None:
     (card,) = cards(seen(services, gpu(0, ecc=Ecc(True, 4, 1, 7))))
-    assert 'class="bad"' in card and "4 corrected, 1 uncorrected · 7 uncorrected ever" in text(card)
+    assert 'class="long bad"' in card and "4 corrected, 1 uncorrected · 7 uncorrected ever" in text(card)
 
 
 def test_a_lost_gpu_says_so_and_keeps_its_name(services: Services) -> None:
@@ -147,9 +147,16 @@ def test_processes_are_listed_by_memory_with_how_they_were_recognised(services: 
 
 def test_only_servers_of_ours_can_be_stopped_and_stopping_asks_once(services: Services) -> None:
     record = server(services, "assistant")
-    app = seen(services, gpu(0, served(22, 30 * GIB, record.id, "assistant", "m"), stranger(21, 2 * GIB)))
+    app = seen(
+        services,
+        gpu(0, served(22, 30 * GIB, record.id, "assistant", "m"), stranger(21, 2 * GIB)),
+        gpu(1, served(23, 20 * GIB, record.id, "assistant", "m")),
+    )
     assert labels(app).count("Stop") == 1
-    assert "Planned n/a Reported by the engine n/a Measured 30.0 GiB Peak 30.0 GiB GPU 0: 30.0 GiB" in text(words(app))
+    assert (
+        "Planned n/a Reported by the engine n/a Measured 50.0 GiB Peak 50.0 GiB GPU 0: 30.0 GiB · GPU 1: 20.0 GiB"
+        in text(words(app))
+    )
     app = press(app, "Stop")
     assert "Its memory comes free" in words(app) and services.servers.show(record.id).wish == "running"
     app = press(app, "Stop", within="Stop")

@@ -54,9 +54,20 @@ def photograph(url: str, folder: Path) -> None:
                         page.locator(MARK).first.click()
                         page.wait_for_selector(".lectern-passage.opened")
                         settled(page)
+                    if name == "GPUs":
+                        page.set_viewport_size({"width": across, "height": whole(page)})
+                        settled(page)
                     page.screenshot(path=folder / f"{name}-{width}-{colour}-{language}.png")
+                    page.set_viewport_size({"width": across, "height": down})
                 context.close()
         browser.close()
+
+
+def whole(page: Page) -> int:
+    """The height that shows all of the GPUs page, charts included."""
+    page.wait_for_selector(".lectern-gpus .host")
+    page.wait_for_timeout(2_000)
+    return int(page.get_by_test_id("stMainBlockContainer").evaluate("block => block.scrollHeight")) + 20
 
 
 def views(page: Page, url: str, conversation: str) -> list[tuple[str, str]]:

@@ -37,7 +37,7 @@ PLACES = """() => [...document.querySelectorAll(
     'h1, h2, h3, .lectern-gpus :is(.gpu, .gauge, tr, th, td), .lectern-row, svg.marks, button'
 )].map(element => {
     const box = element.getBoundingClientRect();
-    return [element.outerHTML.slice(0, 40), ...[box.top, box.left, box.height].map(Math.round)];
+    return [element.tagName, ...[box.top, box.left, box.height].map(Math.round)];
 })"""
 
 
