@@ -59,6 +59,10 @@ def _mixers(fields: Fields, model_type: str, count: int) -> Callable[[int], Mixe
         return _named(named, count)
     if model_type in ALL_STATE:
         return lambda index: "state"
+    listed = fields.get("attn_layer_indices")
+    if isinstance(listed, list):
+        attending = _indices(listed)
+        return lambda index: "full" if index in attending else "state"
     if period := number(fields, "full_attention_interval"):
         return _each(period, period - 1)
     if period := number(fields, "attn_layer_period"):
@@ -110,14 +114,17 @@ def _feeds(fields: Fields, model_type: str, count: int) -> Callable[[int], Feed]
     first = number(fields, "first_k_dense_replace", most=MOST_LAYERS) or 0
     step = number(fields, "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq") or 1
     period, offset = number(fields, "expert_layer_period") or 1, number(fields, "expert_layer_offset") or 0
-    dense = fields.get("mlp_only_layers")
-    dense = set(dense) if isinstance(dense, list) and all(isinstance(one, int) for one in dense) else set()
+    dense = _indices(fields.get("mlp_only_layers"))
 
     def feed(index: int) -> Feed:
         chosen = index >= first and index not in dense and index % period == offset % period
         return "experts" if chosen and (index + 1) % step == 0 else "dense"
 
     return feed
+
+
+def _indices(listed: object) -> set[int]:
+    return {one for one in listed if isinstance(one, int)} if isinstance(listed, list) else set()
 
 
 def expert_count(fields: Fields) -> int:

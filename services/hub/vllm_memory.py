@@ -91,16 +91,19 @@ def kv_available(share: int, weights: int, activation: int, outside: int) -> int
 
 
 def ranks_of(model: ModelFiles, wish: PlanWish, cards: Sequence[Card]) -> list[Rank]:
-    """Each GPU that vLLM would use, with what it holds. Cards are given out in order, the last one again if need be."""
+    """Each kind of GPU in each stage, with what it holds: GPUs that are alike hold the same.
+
+    Cards are given out in order, the last one again if need be.
+    """
     tensor, length = wish.tensor_parallel_size, length_of(model, wish)
     bits, scheme = dtype_bits(wish.dtype, model.dtype), scheme_of(model, wish)
     scale = weights_scale(model, scheme, bits)
     found = []
     for position, stage in enumerate(stages(model.architecture, wish.pipeline_parallel_size)):
         weights = int(scale * stage_bytes(model.architecture, stage, tensor, scheme, bits))
-        for within in range(tensor):
-            card = cards[min(position * tensor + within, len(cards) - 1)]
-            found.append(_rank(model, wish, stage, card, weights, length, bits))
+        given = cards[position * tensor : (position + 1) * tensor] or cards[-1:]
+        alike = {(card.total_bytes, card.free_bytes, card.name): card for card in reversed(given)}
+        found += [_rank(model, wish, stage, card, weights, length, bits) for card in reversed(alike.values())]
     return found
 
 

@@ -135,6 +135,7 @@ def test_an_image_encoder_is_counted_beside_the_language_model(tmp_path: Path) -
         ({"model_type": "cohere2", "sliding_window": 128}, "wwwf"),
         ({"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 9}, "wfwf"),
         ({"layer_types": ["mamba", "mamba", "attention", "mamba"], "mamba_n_heads": 8, "mamba_d_state": 16}, "ssfs"),
+        ({"model_type": "bamba", "attn_layer_indices": [1], "mamba_n_heads": 8, "mamba_d_state": 16}, "sfss"),
     ],
 )
 def test_the_kinds_of_layers_are_found(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
