@@ -13,9 +13,11 @@ import pytest
 
 from services.core.errors import EngineNotInstalled, InvalidValue
 from services.serving import children
+from services.serving.engines.embeddings import Embeddings
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
 from services.serving.engines.protocol import MASK, Engine, LaunchCommand, Place, command_text
 from services.serving.engines.registry import ENGINES
+from services.serving.engines.transformers import Transformers
 from services.serving.engines.vllm import Vllm
 from services.serving.spec import RemoteSpec
 from tests.fakes.engine import FakeEngine
@@ -23,7 +25,13 @@ from tests.fakes.engine import FakeEngine
 LLAMA = LlamaCppSpec(model="/models/a b.gguf", served_model_name="small").row()
 VLLM = {"model": "/models/qwen", "program": sys.executable}
 PLACE = Place(4711, Path("/servers/1"), Path("/engines"))
-CASES: list[tuple[Engine, Mapping[str, Any]]] = [(LlamaCpp(), LLAMA), (Vllm(), VLLM), (FakeEngine(), {"flags": []})]
+CASES: list[tuple[Engine, Mapping[str, Any]]] = [
+    (LlamaCpp(), LLAMA),
+    (Vllm(), VLLM),
+    (Transformers(), VLLM),
+    (Embeddings(), VLLM),
+    (FakeEngine(), {"flags": []}),
+]
 
 
 @pytest.mark.parametrize(("engine", "spec"), CASES, ids=lambda value: getattr(value, "key", ""))
@@ -142,3 +150,33 @@ def test_llamacpp_takes_an_installed_program_with_options_of_its_own() -> None:
     assert command.argv[command.argv.index("--ctx-size") + 1] == "8192"
     with pytest.raises(InvalidValue, match="llama-server"):
         LlamaCpp().launch({**LLAMA, "extra_args": ["--jinja"]}, PLACE)
+
+
+def test_transformers_is_told_what_differs_from_its_defaults_and_nothing_else() -> None:
+    argv = Transformers().launch(VLLM, PLACE).argv
+    assert argv[3:] == ["--served-model-name", "qwen", "/models/qwen", "--host", "127.0.0.1", "--port", "4711"]
+    chosen = {**VLLM, "dtype": "float16", "quantization": "bnb-4bit", "default_seed": 0, "compile": True}
+    argv = Transformers().launch({**chosen, "extra_args": ["--cb-block-size", "32"]}, PLACE).argv
+    assert argv[10:] == [
+        *(
+            "--dtype",
+            "float16",
+            "--quantization",
+            "bnb-4bit",
+            "--compile",
+            "--default-seed",
+            "0",
+            "--cb-block-size",
+            "32",
+        ),
+    ]
+
+
+@pytest.mark.parametrize("engine", [Transformers(), Embeddings()], ids=lambda engine: engine.key)
+def test_a_server_in_python_stays_at_home_and_finds_the_library_not_our_file_of_that_name(engine: Engine) -> None:
+    command = engine.launch(VLLM, PLACE)
+    assert command.argv[:2] == [sys.executable, "-P"] and Path(command.argv[2]).is_file()
+    assert (command.env["HF_HUB_OFFLINE"], command.env["DO_NOT_TRACK"]) == ("1", "1")
+    assert "HF_HUB_OFFLINE" not in engine.launch({**VLLM, "allow_download": True}, PLACE).env
+    with pytest.raises(EngineNotInstalled, match=f"lectern engine install {engine.environment}"):
+        engine.launch({"model": "m"}, PLACE)

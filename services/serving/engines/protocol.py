@@ -83,6 +83,11 @@ def installed(engine: str, environment: str, name: str, place: Place) -> str:
     return found
 
 
+def program_of(engine: str, chosen: str, environment: str, name: str, place: Place) -> str:
+    """The program that a person has chosen, else that of the engine's environment. Raises: EngineNotInstalled."""
+    return program_at(chosen, engine) if chosen else installed(engine, environment, name, place)
+
+
 def flags(values: Mapping[str, object]) -> list[str]:
     """Options as on a command line: `max_model_len` becomes --max-model-len; what is empty or 0 is left out."""
     argv: list[str] = []

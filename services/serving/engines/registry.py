@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.serving.engines.embeddings import Embeddings
 from services.serving.engines.llamacpp import LlamaCpp
 from services.serving.engines.protocol import Engine
+from services.serving.engines.transformers import Transformers
 from services.serving.engines.vllm import Vllm
 
-ENGINES: Mapping[str, Engine] = {engine.key: engine for engine in (Vllm(), LlamaCpp())}
+ENGINES: Mapping[str, Engine] = {engine.key: engine for engine in (Vllm(), LlamaCpp(), Transformers(), Embeddings())}
 REMOTE = "remote"
 """Nothing to start: any OpenAI-compatible address."""
+EMBEDDERS = frozenset({Embeddings.key})
+"""They answer no questions: chats never choose them by themselves."""

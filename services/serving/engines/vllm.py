@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_serializer
 
 from services.core.i18n import N_
-from services.serving.engines.protocol import LaunchCommand, Place, flags, installed, program_at
+from services.serving.engines.protocol import LaunchCommand, Place, flags, program_of
 from services.serving.spec import ADVANCED, ManagedSpec
 
 SILENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -78,11 +78,7 @@ class Vllm:
     def launch(self, spec: Mapping[str, Any], place: Place) -> LaunchCommand:
         """How a model is served. Raises: InvalidValue, EngineNotInstalled."""
         chosen = VllmSpec.of(spec)
-        program = (
-            program_at(chosen.program, self.name)
-            if chosen.program
-            else installed(self.name, self.environment, "vllm", place)
-        )
+        program = program_of(self.name, chosen.program, self.environment, "vllm", place)
         argv = [program, "serve", chosen.model, "--host", "127.0.0.1", "--port", str(place.port)]
         argv += flags({"served_model_name": chosen.served_name, **self._options(chosen)})
         key = chosen.api_key.get_secret_value()
