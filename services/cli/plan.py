@@ -15,7 +15,7 @@ from services.hub.cards import Card, cards_of, host_of, imagined
 from services.hub.model_files import ModelFiles, read_model
 from services.hub.plan import plan as plan_memory
 from services.hub.plan import tensor_parallel_for
-from services.hub.plan_types import MemoryPlan, PlanWish, as_row
+from services.hub.plan_types import DEFAULT_SHARE, MemoryPlan, PlanWish, as_row
 
 MOST_GPUS, MOST_TOKENS = 1024, 1 << 30
 MOST_GIB = 1 << 20
@@ -32,7 +32,9 @@ def plan(
     max_model_len: Annotated[
         int | None, typer.Option(min=1, max=MOST_TOKENS, help="tokens of context; without it: the model's own")
     ] = None,
-    gpu_memory_utilization: Annotated[float, typer.Option(min=0.01, max=1, help="share that vLLM may use")] = 0.9,
+    gpu_memory_utilization: Annotated[
+        float, typer.Option(min=0.01, max=1, help="share of each GPU that vLLM may use")
+    ] = DEFAULT_SHARE,
     tensor_parallel_size: Annotated[int | None, typer.Option(min=1, max=MOST_GPUS, help="GPUs per layer")] = None,
     pipeline_parallel_size: Annotated[int, typer.Option(min=1, max=MOST_GPUS, help="stages of layers")] = 1,
     dtype: Annotated[str, typer.Option(help="auto, bfloat16, float16 or float32")] = "auto",

@@ -39,7 +39,7 @@ class Cache:
     """For each sequence, whatever its length."""
     window: int | None = None
     step_tokens: int = 0
-    """Tokens that one step may add before those outside of the window are given back."""
+    """Tokens that may be under way before those outside of the window are given back."""
 
     @property
     def token_bytes(self) -> int:
@@ -74,8 +74,8 @@ class Cache:
     def _kept(self, length: int) -> int:
         if self.window is None:
             return _blocks(length)
-        within = self.window - 1 + self.step_tokens
-        return _blocks(length) if within >= length else _blocks(within) + BLOCK_TOKENS
+        # one block more: a window does not begin where a block does
+        return _blocks(min(self.window - 1 + self.step_tokens, length)) + BLOCK_TOKENS
 
 
 def _blocks(length: int) -> int:
@@ -83,16 +83,21 @@ def _blocks(length: int) -> int:
 
 
 def cache_of(
-    architecture: Architecture, layers: Iterable[Layer], tensor_parallel: int, bits: Fraction, step_tokens: int
+    architecture: Architecture,
+    layers: Iterable[Layer],
+    tensor_parallel: int,
+    bits: Fraction,
+    step_tokens: int,
+    states: int = 1,
 ) -> Cache:
-    """The cache of some layers."""
+    """The cache of some layers. `states`: copies that an engine keeps of each sequence's state."""
     kinds = [layer.mixer for layer in layers]
     each = _token_bytes(architecture, tensor_parallel, bits)
     state = _state_bytes(architecture.state, tensor_parallel, bits) if architecture.state else 0
     return Cache(
         full_token_bytes=kinds.count("full") * each,
         window_token_bytes=kinds.count("window") * each,
-        state_bytes=kinds.count("state") * state,
+        state_bytes=kinds.count("state") * state * states,
         window=architecture.window,
         step_tokens=step_tokens,
     )

@@ -30,6 +30,9 @@ from services.hub.working_memory import (
     vllm_step,
 )
 
+STATES = 2
+"""Of each sequence: the one that is worked on, and the one that a common beginning is taken up from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rank:
@@ -112,7 +115,8 @@ def _rank(
 ) -> Rank:
     step = vllm_step(card.total_bytes, card.name, length, wish.max_num_batched_tokens, wish.max_num_seqs)
     narrow = cache_bits(wish.kv_cache_dtype, bits)
-    cache = cache_of(model.architecture, stage.layers, wish.tensor_parallel_size, narrow, step.tokens)
+    under_way = step.tokens * (wish.pipeline_parallel_size + 1)
+    cache = cache_of(model.architecture, stage.layers, wish.tensor_parallel_size, narrow, under_way, STATES)
     together = wish.tensor_parallel_size * wish.pipeline_parallel_size > 1
     outside = OUTSIDE_TORCH_BYTES + (COMMUNICATION_BYTES if together else 0)
     outside += 0 if wish.enforce_eager else graph_bytes(stage)

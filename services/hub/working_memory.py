@@ -14,7 +14,7 @@ from services.core.units import GIB, MIB
 from services.hub.architecture import Architecture, Layer
 from services.hub.weights import Stage, kv_heads_per_gpu, up
 
-LARGE_CARD_BYTES = 70 * GIB
+LARGE_CARD_BYTES, HUGE_CARD_BYTES = 70 * GIB, 160 * GIB
 CONTEXT_BYTES = 400 * MIB
 """A CUDA context; taken before the engine looks how much is free, so it stands outside of its share."""
 OUTSIDE_TORCH_BYTES = 256 * MIB
@@ -37,9 +37,10 @@ class Step:
 
 def vllm_step(total_bytes: int, card_name: str | None, length: int, tokens: int | None, sequences: int | None) -> Step:
     """vLLM's step on a card, what was asked for first."""
-    large = total_bytes >= LARGE_CARD_BYTES and "a100" not in (card_name or "").lower()
+    huge = total_bytes >= HUGE_CARD_BYTES
+    large = huge or (total_bytes >= LARGE_CARD_BYTES and "a100" not in (card_name or "").lower())
     most = sequences or (1024 if large else 256)
-    step = tokens or (8192 if large else 2048)
+    step = tokens or (16384 if huge else 8192 if large else 2048)
     return Step(min(step, most * length), min(most, step))
 
 

@@ -113,9 +113,21 @@ def test_the_step_of_a_large_card_is_larger(tmp_path: Path) -> None:
     forward = 2 * 3584 + 3 * 18944 + 3584
     assert held(model, gib=24, max_num_seqs=1).activation_bytes == 2048 * forward * 2
     assert held(model, gib=80, max_num_seqs=1).activation_bytes == 8192 * forward * 2
+    assert held(model, gib=192, max_num_seqs=1).activation_bytes == 16384 * forward * 2
     assert held(model, gib=24, max_num_seqs=2000).activation_bytes == 2000 * 152064 * (2 + 12)
     a100 = [Card(80 * GIB, 80 * GIB, 0, "NVIDIA A100-SXM4-80GB")]
     assert plan(model, PlanWish(max_num_seqs=1), a100).per_gpu.activation_bytes == 2048 * forward * 2
+
+
+def test_vllm_keeps_what_is_under_way_beyond_windows_and_states(tmp_path: Path) -> None:
+    windows = small(tmp_path, model_type="mistral", sliding_window=64)
+    assert held(windows, gib=24).kv_bytes == 4 * 256 * (4096 + 16)  # two steps of 2,048 are longer than the context
+    long = small(tmp_path, model_type="mistral", sliding_window=64, max_position_embeddings=65536)
+    kept = -(-(63 + 2 * 2048) // 16) * 16 + 16
+    assert held(long, gib=24).kv_bytes == 4 * 256 * kept
+    mamba = {"layer_types": ["mamba", "mamba", "attention", "mamba"], "mamba_n_heads": 8, "mamba_d_state": 16}
+    state = ((512 + 2 * 16) * 3 + 512 * 16) * 2
+    assert held(small(tmp_path, **mamba), gib=24).kv_bytes == 256 * 4096 + 2 * 3 * state
 
 
 def test_graphs_can_be_left_out(tmp_path: Path) -> None:
