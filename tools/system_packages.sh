@@ -8,6 +8,7 @@ present() {
         chromium)
             command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
             ;;
+        sshd) [ -x /usr/sbin/sshd ] && command -v ssh-keyscan >/dev/null ;;
         postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ;;
     esac
 }
@@ -17,6 +18,7 @@ for wanted in "$@"; do
     present "$wanted" && continue
     case $wanted in
         chromium) packages="$packages chromium fonts-noto-cjk" ;;
+        sshd) packages="$packages openssh-server openssh-client" ;;
         postgresql) packages="$packages postgresql" ;;
     esac
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from services.serving.engines.embeddings import Embeddings
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
 from services.serving.engines.protocol import MASK, Engine, LaunchCommand, Place, command_text
 from services.serving.engines.registry import ENGINES
+from services.serving.engines.ssh import Ssh, SshSpec
 from services.serving.engines.transformers import Transformers
 from services.serving.engines.vllm import Vllm
 from services.serving.spec import RemoteSpec
@@ -24,12 +26,14 @@ from tests.fakes.engine import FakeEngine
 
 LLAMA = LlamaCppSpec(model="/models/a b.gguf", served_model_name="small").row()
 VLLM = {"model": "/models/qwen", "program": sys.executable}
+TUNNEL = {"host": "box", "program": sys.executable}
 PLACE = Place(4711, Path("/servers/1"), Path("/engines"))
 CASES: list[tuple[Engine, Mapping[str, Any]]] = [
     (LlamaCpp(), LLAMA),
     (Vllm(), VLLM),
     (Transformers(), VLLM),
     (Embeddings(), VLLM),
+    (Ssh(), TUNNEL),
     (FakeEngine(), {"flags": []}),
 ]
 
@@ -37,7 +41,7 @@ CASES: list[tuple[Engine, Mapping[str, Any]]] = [
 @pytest.mark.parametrize(("engine", "spec"), CASES, ids=lambda value: getattr(value, "key", ""))
 def test_an_engine_listens_where_it_is_told_and_starts_nothing_itself(engine: Engine, spec: Mapping[str, Any]) -> None:
     command = engine.launch(spec, PLACE)
-    assert command.argv[command.argv.index("--port") + 1] == "4711"
+    assert any("4711" in part for part in [*command.argv, *command.env.values()])
     assert all(isinstance(part, str) for part in command.argv)
     assert engine.launch(spec, PLACE) == command
 
@@ -180,3 +184,44 @@ def test_a_server_in_python_stays_at_home_and_finds_the_library_not_our_file_of_
     assert "HF_HUB_OFFLINE" not in engine.launch({**VLLM, "allow_download": True}, PLACE).env
     with pytest.raises(EngineNotInstalled, match=f"lectern engine install {engine.environment}"):
         engine.launch({"model": "m"}, PLACE)
+
+
+def options(argv: list[str]) -> dict[str, str]:
+    """What stands behind each -o of ssh."""
+    return dict(value.split("=", 1) for flag, value in itertools.pairwise(argv) if flag == "-o")
+
+
+def test_a_tunnel_ends_on_loopback_and_trusts_only_what_was_accepted() -> None:
+    argv = Ssh().launch({**TUNNEL, "user": "me", "port": 2222, "remote_port": 9000}, PLACE).argv
+    assert argv[1:9] == ["-N", "-T", "-L", "127.0.0.1:4711:127.0.0.1:9000", "-p", "2222", "-l", "me"]
+    assert argv[-1] == "box" and not {"-g", "-C", "-A", "-X"} & set(argv)
+    given = options(argv)
+    assert (given["StrictHostKeyChecking"], given["UserKnownHostsFile"]) == ("yes", '"/servers/1/known_hosts"')
+    assert (given["ExitOnForwardFailure"], given["BatchMode"]) == ("yes", "yes")
+    assert int(given["ServerAliveInterval"]) * int(given["ServerAliveCountMax"]) <= 60
+
+
+def test_a_tunnel_is_open_to_others_only_where_that_was_asked_for_and_warned_of() -> None:
+    argv = Ssh().launch({**TUNNEL, "gateway_ports": True, "remote_host": "::1"}, PLACE).argv
+    assert "-g" in argv and argv[argv.index("-L") + 1] == "*:4711:[::1]:8000"
+    extra = SshSpec.model_fields["gateway_ports"].json_schema_extra
+    assert isinstance(extra, dict) and extra["warning"]
+
+
+def test_a_password_reaches_ssh_through_askpass_and_is_kept_only_if_asked() -> None:
+    command = Ssh().launch({**TUNNEL, "password": "s3cret", "api_key": "k3y"}, PLACE)
+    assert "s3cret" not in " ".join(command.argv) + command_text(command) + repr(command)
+    assert options(command.argv)["BatchMode"] == "no" and command.env["SSH_ASKPASS_REQUIRE"] == "force"
+    said = subprocess.run([command.env["SSH_ASKPASS"], "Password:"], env=command.env, capture_output=True, text=True)
+    assert said.stdout == "s3cret\n"
+    for keep, kept in ((False, ""), (True, "s3cret")):
+        spec = SshSpec.of({**TUNNEL, "password": "s3cret", "keep_password": keep})
+        assert spec.after_start().row()["password"] == kept
+
+
+@pytest.mark.parametrize("field", ["host", "user", "remote_host"])
+@pytest.mark.parametrize("value", ["-oProxyCommand=x", "a b", "a;b", "$(x)"])
+def test_a_name_that_would_be_an_option_or_a_command_is_refused(field: str, value: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        Ssh().launch({**TUNNEL, field: value}, PLACE)
+    assert caught.value.params["field"] == field

@@ -83,6 +83,19 @@ def installed(engine: str, environment: str, name: str, place: Place) -> str:
     return found
 
 
+def program_on_path(engine: str, chosen: str, name: str, install: str) -> str:
+    """The program that a person has chosen, else the one of that name on PATH.
+
+    Raises: EngineNotInstalled, with the command that installs it: to be copied, never run by Lectern.
+    """
+    if chosen:
+        return program_at(chosen, engine)
+    found = shutil.which(name)
+    if found is None:
+        raise EngineNotInstalled(engine=engine, reason=phrase(N_("run: {command}"), command=install))
+    return found
+
+
 def program_of(engine: str, chosen: str, environment: str, name: str, place: Place) -> str:
     """The program that a person has chosen, else that of the engine's environment. Raises: EngineNotInstalled."""
     return program_at(chosen, engine) if chosen else installed(engine, environment, name, place)
