@@ -7,13 +7,16 @@ import streamlit as st
 from services.app import Services
 from services.core.errors import AppError, from_row
 from services.core.units import milliseconds_text
+from services.serving import notes
 from services.store.servers import ServerRecord
 from ui import errors, i18n
 from ui.i18n import _
-from ui.widgets import empty_state, facts_line, icon_button, remark, row, safe_text
+from ui.text import markdown_text
+from ui.widgets import empty_state, facts_line, icon_button, mono, remark, row, safe_text
 
 POLL_S = 2.0
 TESTED = "servers.tested"
+EVIDENCE_LINES = 3
 
 
 def no_server(services: Services) -> None:
@@ -62,12 +65,34 @@ def _server(services: Services, record: ServerRecord) -> None:
             _confirm(services, record)
     with beneath:
         if record.error_code and record.state in ("failed", "unreachable", "starting"):
-            remark(from_row(record.error_code, record.error_params).render(i18n.language()))
+            _failure(services, record)
+        if record.note:
+            safe_text(notes.told(record.note, i18n.language()), muted=True, small=True)
         _shown_test(record)
 
 
+def _failure(services: Services, record: ServerRecord) -> None:
+    """Why a server failed: what its log shows where it was diagnosed, with the line; and the start that mends it."""
+    causes = services.servers.diagnoses(record)
+    if not causes:
+        remark(from_row(record.error_code or "", record.error_params).render(i18n.language()))
+        return
+    remark(causes[0].render(i18n.language()))
+    for line in causes[0].evidence.line.splitlines()[:EVIDENCE_LINES]:
+        mono(line)
+    flags = services.servers.fix(record)
+    if flags and record.state == "failed":
+        st.button(
+            _("Start with {flags}", flags=markdown_text(flags)),
+            key=f"fix-{record.id}",
+            icon=":material/build:",
+            on_click=errors.attempt,
+            args=(services.servers.start_fixed, record.id),
+        )
+
+
 def _wishes(services: Services, record: ServerRecord) -> None:
-    if record.wish == "running":
+    if record.wish in ("running", "restarting"):
         label, icon, action = _("Stop"), ":material/stop_circle:", services.servers.stop
     else:
         label, icon, action = _("Start"), ":material/play_circle:", services.servers.start

@@ -24,10 +24,10 @@ LOOKS = {
     READY: ("ready", "running"),
     WORKING: (
         *("indexing", "queued", "reading", "splitting", "embedding"),
-        *("starting", "stopping", "downloading", "deleting", "warning"),
+        *("waiting", "starting", "stopping", "downloading", "deleting", "warning"),
     ),
     FAILED: ("failed", "unreachable", "interrupted", "critical"),
-    STOPPED: ("empty", "stopped", "cancelled"),
+    STOPPED: ("empty", "stopped", "cancelled", "paused"),
 }
 STATES = {state: (look, STATE_WORDS[state]) for look, states in LOOKS.items() for state in states}
 """What each state looks like and is called; the words are the same on every page."""

@@ -92,6 +92,8 @@ class Speaker:
     def _value(self, key: str, value: Any) -> Any:
         if key in STATE_FIELDS and isinstance(value, str):
             return state_word(value, self.language)
+        if key == "diagnosis":
+            return " ".join(f"{each['cause']} {each['remedy']}" for each in value[:1])
         return f"{value['message']} {value['remedy']}" if key == "error" and value else value
 
     def line(self, message: str, /, **params: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -13,6 +14,8 @@ from services.core.errors import WorkerNotRunning
 from services.core.i18n import N_
 from services.core.units import milliseconds_text
 from services.serving.engines.registry import ENGINES, REMOTE
+from services.serving.service import ServerService
+from services.store.servers import ServerRecord
 
 server = typer.Typer(help="Model servers: add, look at, try, start, stop.", no_args_is_help=True)
 
@@ -79,15 +82,24 @@ def test(name: Name) -> None:
 
 
 @server.command()
-def start(name: Name) -> None:
+def start(
+    name: Name,
+    fix: Annotated[bool, typer.Option("--fix", help="first change the flags that its last failure asks for")] = False,
+) -> None:
     """Wish a managed server started."""
-    _wish(name, "start")
+    _wish(name, lambda servers: servers.start_fixed if fix else servers.start)
+
+
+@server.command()
+def restart(name: Name) -> None:
+    """Wish a managed server stopped, and then started."""
+    _wish(name, lambda servers: servers.restart)
 
 
 @server.command()
 def stop(name: Name) -> None:
     """Wish a managed server stopped."""
-    _wish(name, "stop")
+    _wish(name, lambda servers: servers.stop)
 
 
 @server.command()
@@ -106,11 +118,11 @@ def remove(name: Name) -> None:
         speaker.emit({"removed": name}, lambda: speaker.line(N_("Removed “{name}”."), name=name))
 
 
-def _wish(name: str, verb: str) -> None:
+def _wish(name: str, verb: Callable[[ServerService], Callable[[str], ServerRecord]]) -> None:
     with failing_well():
         services = speaker.services()
         if not health.worker_status(services).running:
             raise WorkerNotRunning()
-        record = services.servers.start(name) if verb == "start" else services.servers.stop(name)
+        record = verb(services.servers)(name)
         row = services.servers.row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("“{name}”: {state}"), name=record.name, state=record.state))

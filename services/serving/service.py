@@ -5,15 +5,11 @@ from __future__ import annotations
 import builtins
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.core.clock import ticks_ms
 from services.core.errors import (
     AppError,
-    BadResponse,
-    EmptyAnswer,
     IllegalTransition,
     InvalidName,
     InvalidValue,
@@ -27,34 +23,23 @@ from services.core.paths import Layout
 from services.core.settings import Settings
 from services.llm.addresses import normalise_url
 from services.llm.client import OpenAIChatModel
-from services.llm.protocol import Endpoint, Message, Sampling, TextDelta, Usage
-from services.serving import logs, readiness
+from services.llm.protocol import Endpoint
+from services.serving import advice, logs, notes, readiness
+from services.serving.diagnosis import Diagnosis
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
-from services.serving.engines.protocol import Place, command_text
+from services.serving.engines.protocol import Engine, Place, command_text
 from services.serving.engines.registry import ENGINES, REMOTE
 from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
 from services.serving.spec import ManagedSpec, RemoteSpec
-from services.serving.states import FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
+from services.serving.states import AGAIN, AT_REST, COMING, FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
+from services.serving.trial import SmokeResult, short_chat
 from services.store.servers import ServerRecord, ServerRows
 
 EMBEDDED = "embedded"
 """The name of the server of the embedded chat model."""
 NAME_LIMIT = 80
-SMOKE_PROMPT = "Say hello in one short sentence."
-SMOKE_TOKENS = 40
-SMOKE_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SmokeResult:
-    """What a server answered to one short chat, and how quickly. None: too short to tell."""
-
-    answer: str
-    model: str
-    latency_ms: float
-    first_token_ms: float
-    tokens_per_second: float | None
+FORGIVEN: Mapping[str, Any] = {"error_code": None, "error_params": None, "diagnosis": None, "note": None}
 
 
 class ServerService:
@@ -66,6 +51,7 @@ class ServerService:
         layout: Layout,
         *,
         machine_id: str,
+        engines: Mapping[str, Engine] = ENGINES,
         memory: Callable[[str], Memory] = lambda _: Memory(),
     ) -> None:
         """
@@ -76,6 +62,7 @@ class ServerService:
         self._memory = memory
         self._layout = layout
         self._machine_id = machine_id
+        self._engines = engines
 
     def list(self) -> builtins.list[ServerRecord]:
         """All servers, oldest first."""
@@ -124,7 +111,7 @@ class ServerService:
 
         Raises: InvalidName, NameTaken, InvalidValue.
         """
-        kept, spec = _clean_name(name), _spec_of(engine, choices)
+        kept, spec = _clean_name(name), self._spec_of(engine, choices)
         return self._rows.create(
             machine_id=self._machine_id,
             name=kept,
@@ -144,7 +131,7 @@ class ServerService:
         record = self.show(reference)
         if not record.managed:
             raise IllegalTransition(name=record.name, state=N_("not run by Lectern"), wanted=N_("changed"))
-        spec = _spec_of(record.engine, {**record.spec, **choices})
+        spec = self._spec_of(record.engine, {**record.spec, **choices})
         changed = self._rows.update(record.id, spec=spec.row(), model=spec.served_name)
         if changed is None:
             raise ServerNotFound(name=reference)
@@ -155,9 +142,9 @@ class ServerService:
 
         Raises: InvalidValue, EngineNotInstalled.
         """
-        spec = _spec_of(engine, choices)
+        spec = self._spec_of(engine, choices)
         place = Place(port, self._layout.servers, self._layout.engines)
-        return command_text(ENGINES[engine].launch(spec.row(), place))
+        return command_text(self._engines[engine].launch(spec.row(), place))
 
     def ensure_embedded(self, model_path: Path, settings: Settings) -> ServerRecord:
         """Wish for the server of the embedded model; a running one keeps its settings until it is stopped."""
@@ -181,7 +168,7 @@ class ServerService:
             )
         if known.state in (STOPPED, FAILED):
             self._rows.update(known.id, spec=spec.row(), model=spec.served_model_name)
-        return self.start(known.id) if known.wish != RUN or known.state == FAILED else known
+        return self.start(known.id) if known.wish not in COMING or known.state == FAILED else known
 
     def embedded(self) -> ServerRecord | None:
         """The server of the embedded chat model; None before it was first wished for."""
@@ -195,6 +182,36 @@ class ServerService:
         """
         return self._wish(reference, RUN, N_("started"))
 
+    def start_fixed(self, reference: str) -> ServerRecord:
+        """Change a failed server as its first diagnosis advises, and wish it running.
+
+        Raises: ServerNotFound, IllegalTransition, InvalidValue where there is nothing to change.
+        """
+        record = self.show(reference)
+        choices = self._advised(record)
+        if not choices:
+            raise InvalidValue(field="--fix", value=record.name, reason=N_("its last failure names no flag to change"))
+        self.change(record.id, choices)
+        return self.start(record.id)
+
+    def fix(self, record: ServerRecord) -> str:
+        """The flags that `start_fixed` would change, as on a command line; empty where there are none."""
+        try:
+            choices = self._advised(record)
+            if choices:
+                self._spec_of(record.engine, {**record.spec, **choices})
+        except AppError:
+            return ""
+        return advice.flags_text(self.diagnoses(record)[0].flags) if choices else ""
+
+    def diagnoses(self, record: ServerRecord) -> builtins.list[Diagnosis]:
+        """Why the newest run of a server failed, the surest cause first."""
+        return advice.diagnoses(record.diagnosis)
+
+    def restart(self, reference: str) -> ServerRecord:
+        """Wish a managed server stopped, and then running. Raises: ServerNotFound, IllegalTransition."""
+        return self._wish(reference, AGAIN, N_("started"))
+
     def stop(self, reference: str) -> ServerRecord:
         """Wish a managed server stopped. Raises: ServerNotFound, IllegalTransition."""
         return self._wish(reference, REST, N_("stopped"))
@@ -202,7 +219,7 @@ class ServerService:
     def remove(self, reference: str) -> None:
         """Forget a server and its log; a managed one must be at rest. Raises: ServerNotFound, IllegalTransition."""
         record = self.show(reference)
-        if record.managed and (record.state not in (STOPPED, FAILED) or record.wish == RUN):
+        if record.managed and (record.state not in AT_REST or record.wish in COMING):
             raise IllegalTransition(name=record.name, state=record.state, wanted=N_("removed"))
         self._rows.remove(record.id)
         shutil.rmtree(folder_of(self._layout, record), ignore_errors=True)
@@ -231,23 +248,7 @@ class ServerService:
 
     def smoke_test(self, reference: str) -> SmokeResult:
         """Have one short chat with a server. Raises: ServerNotFound, EmptyAnswer, and as `ChatModel`."""
-        endpoint = self.endpoint(reference)
-        model = OpenAIChatModel(endpoint, timeout_s=SMOKE_TIMEOUT_S)
-        listed = [endpoint.model] if endpoint.model else model.models()
-        if not listed:
-            raise BadResponse(name=endpoint.name, reason=N_("it lists no model"))
-        begin, first, pieces, tokens = ticks_ms(), 0.0, [], None
-        for event in model.stream([Message("user", SMOKE_PROMPT)], Sampling(SMOKE_TOKENS)):
-            if isinstance(event, TextDelta):
-                first = first or ticks_ms()
-                pieces.append(event.text)
-            elif isinstance(event, Usage):
-                tokens = event.completion_tokens
-        end, answer = ticks_ms(), "".join(pieces).strip()
-        if not answer:
-            raise EmptyAnswer(name=endpoint.name)
-        rate = (tokens - 1) / (end - first) * 1000 if tokens and tokens > 1 and end > first else None
-        return SmokeResult(answer, listed[0], end - begin, first - begin, rate)
+        return short_chat(self.endpoint(reference))
 
     def logs(self, reference: str, lines: int = 200) -> builtins.list[str]:
         """The last lines of a managed server's log. Raises: ServerNotFound."""
@@ -272,7 +273,9 @@ class ServerService:
             "pid": record.pid,
             "plan": None,
             "memory": self.memory(record.id).row(),
+            "note": notes.told(record.note, language) if record.note else None,
             "error": {"code": error.code, "message": error.message, "remedy": error.remedy} if error else None,
+            "diagnosis": [advice.told(diagnosis, language) for diagnosis in self.diagnoses(record)],
         }
 
     def _wish(self, reference: str, wish: str, wanted: str) -> ServerRecord:
@@ -280,21 +283,26 @@ class ServerService:
         if not record.managed:
             raise IllegalTransition(name=record.name, state=N_("not run by Lectern"), wanted=wanted)
         # A new wish wipes the old error away: the supervisor then tries again at once, or lets it rest.
-        forgiven = {"error_code": None, "error_params": None} if record.state == FAILED or wish == REST else {}
+        forgiven = FORGIVEN if record.state == FAILED or wish == REST else {}
         changed = self._rows.update(record.id, wish=wish, **forgiven)
         if changed is None:
             raise ServerNotFound(name=reference)
         return changed
 
+    def _spec_of(self, engine: str, choices: Mapping[str, Any]) -> ManagedSpec:
+        known = self._engines.get(engine)
+        if known is None:
+            raise InvalidValue(field=N_("engine"), value=engine, reason=N_("there is no such engine"))
+        return known.spec.of(choices)
+
+    def _advised(self, record: ServerRecord) -> dict[str, Any]:
+        found = self.diagnoses(record)
+        if not found or not record.managed:
+            return {}
+        return advice.choices(self._spec_of(record.engine, record.spec), found[0].flags)
+
     def _within_reach(self, row: ServerRecord) -> bool:
         return not row.managed or row.machine_id == self._machine_id
-
-
-def _spec_of(engine: str, choices: Mapping[str, Any]) -> ManagedSpec:
-    known = ENGINES.get(engine)
-    if known is None:
-        raise InvalidValue(field=N_("engine"), value=engine, reason=N_("there is no such engine"))
-    return known.spec.of(choices)
 
 
 def _unreachable(endpoint: Endpoint) -> AppError | None:

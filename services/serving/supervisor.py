@@ -8,25 +8,28 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
-from services.core.clock import now_ms, ticks_ms
-from services.core.errors import AppError, EngineExited, InvalidValue, PortTaken, Unexpected, from_row
+from services.core.clock import now_ms
+from services.core.errors import AppError, EngineExited, InvalidValue, PortTaken, TrialFailed, Unexpected, from_row
 from services.core.i18n import N_
 from services.core.log import incident
 from services.core.machine import Process
 from services.core.paths import Layout
-from services.serving import children, logs, readiness
+from services.gpu.readings import Snapshot
+from services.serving import children, gpu_turns, logs, readiness, trial
 from services.serving.engines.protocol import Engine, Place, command_text
 from services.serving.engines.registry import ENGINES
+from services.serving.failures import diagnosed
 from services.serving.launch import Exit, Launch
+from services.serving.notes import TURN, UNLOADED, note
+from services.serving.patience import USUAL, Backoff, Patience
 from services.serving.places import endpoint_of, folder_of
 from services.serving.states import (
+    AGAIN,
+    COMING,
+    DEMAND,
     FAILED,
-    HOLDS_PORT,
     READY,
     REST,
     RUN,
@@ -34,42 +37,30 @@ from services.serving.states import (
     STOPPED,
     STOPPING,
     UNREACHABLE,
+    WAITING,
     check_move,
 )
+from services.serving.stopping import Endings
 from services.store.servers import ServerRecord, ServerRows
+
+__all__ = ["Patience", "Supervisor"]
 
 logger = logging.getLogger(__name__)
 
 NO_PROCESS: dict[str, Any] = {"pid": None, "process_started_at": None, "launch_token": None, "url": None}
-NO_ERROR: dict[str, Any] = {"error_code": None, "error_params": None}
+NO_ERROR: dict[str, Any] = {"error_code": None, "error_params": None, "diagnosis": None}
 SPT_NOENV = {"SPT_NOENV": "1"}
 """Keeps setproctitle, which vLLM uses, from overwriting the environment in which the launch token stands."""
+PORT_TRIES = 20
+Step = Callable[[ServerRecord], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the supervisor waits, and for what."""
-
-    grace_s: float = 10.0
-    """From SIGTERM to SIGKILL."""
-    readiness_s: float = 0.3
-    """Between two looks at a starting server."""
-    first_restart_s: float = 1.0
-    longest_restart_s: float = 60.0
-    quick_s: float = 60.0
-    """A server that lived longer was not a failed start."""
-    attempts: int = 5
-    """Quick failures in a row after which it is left alone."""
-    remote_s: float = 15.0
-    """Between two looks at a server that is not ours."""
+def _unseen() -> Snapshot | None:
+    return None
 
 
-@dataclass(slots=True)
-class Failures:
-    """Quick failures in a row, and when the next start is due."""
-
-    count: int = 0
-    due_ms: float = 0.0
+def _unplanned(_: ServerRecord) -> None:
+    return None
 
 
 class Supervisor:
@@ -82,29 +73,34 @@ class Supervisor:
         *,
         machine_id: str,
         engines: Mapping[str, Engine] = ENGINES,
-        patience: Patience = Patience(),
-        clock: Callable[[], float] = ticks_ms,
+        patience: Patience = USUAL,
+        snapshot: Callable[[], Snapshot | None] = _unseen,
+        reserve: Callable[[ServerRecord], None] = _unplanned,
     ) -> None:
+        """
+        Args:
+            snapshot: the newest look at the GPUs.
+            reserve: notes what a launch is planned to take of them; called before its process is started.
+        """
         self._rows = rows
         self._layout = layout
         self._machine_id = machine_id
         self._engines = engines
         self._patience = patience
-        self._clock = clock
+        self._snapshot = snapshot
+        self._reserve = reserve
         self._runners: list[subprocess.Popen[bytes]] = []
-        self._failures: dict[str, Failures] = {}
-        self._kill_due_ms: dict[str, float] = {}
+        self._backoff = Backoff(patience)
+        self._endings = Endings(patience, snapshot)
         self._questions: readiness.Questions[bool] = readiness.Questions()
-        self._steps: dict[tuple[str, str], Callable[[ServerRecord], None]] = {
-            (STOPPED, RUN): self._start,
-            (FAILED, RUN): self._start_again,
-            (FAILED, REST): self._settle,
-            (STARTING, RUN): self._await_ready,
-            (READY, RUN): self._look_after,
-            (STARTING, REST): self._begin_stop,
-            (READY, REST): self._begin_stop,
-            (STOPPING, RUN): self._go_on_stopping,
-            (STOPPING, REST): self._go_on_stopping,
+        self._steps: dict[str, tuple[Step | None, Step | None]] = {
+            # towards running, towards rest
+            STOPPED: (self._start, None),
+            WAITING: (self._start, self._settle),
+            FAILED: (self._start_again, self._settle),
+            STARTING: (self._await_ready, self._begin_stop),
+            READY: (self._look_after, self._begin_stop),
+            STOPPING: (self._go_on_stopping, self._go_on_stopping),
         }
 
     def tick(self) -> None:
@@ -112,7 +108,7 @@ class Supervisor:
         self._runners = [runner for runner in self._runners if runner.poll() is None]
         for row in self._rows.list(self._machine_id):
             try:
-                step = self._steps.get((row.state, row.wish)) if row.managed else self._watch
+                step = self._step(row) if row.managed else self._watch
                 if step:
                     step(row)
             except AppError as error:
@@ -124,15 +120,28 @@ class Supervisor:
         """Let go; the servers go on."""
         self._questions.close()
 
+    def _step(self, row: ServerRecord) -> Step | None:
+        forward, back = self._steps.get(row.state, (None, None))
+        if row.wish == AGAIN and row.state in (STARTING, READY):
+            return back
+        return forward if row.wish in COMING else back
+
     # Starting
 
     def _start(self, row: ServerRecord) -> None:
-        port, token = self._port(row), secrets.token_hex(16)
-        url = f"http://127.0.0.1:{port}/v1"
-        started = self._move(row, STARTING, **{**NO_PROCESS, "port": port, "launch_token": token, "url": url})
+        others = self._rows.list(self._machine_id)
+        first = gpu_turns.ahead(row, others, self._snapshot())
+        if first:
+            self._wait(row, first)
+            return
+        port, token = self._port(row, others), secrets.token_hex(16)
+        wished = {"wish": RUN} if row.wish == AGAIN else {}
+        run = {**NO_PROCESS, "port": port, "launch_token": token, "url": f"http://127.0.0.1:{port}/v1"}
+        started = self._move(row, STARTING, **run, **wished, note=None)
         if not started:
             return
         try:
+            self._reserve(started)
             process = self._launch(started)
         except AppError as error:
             self._fail(started, error)
@@ -141,6 +150,13 @@ class Supervisor:
         else:
             if not self._rows.update(row.id, pid=process.pid, process_started_at=process.started_at):
                 children.send(children.owned(process, token), signal.SIGKILL)  # removed at the same moment
+
+    def _wait(self, row: ServerRecord, first: ServerRecord) -> None:
+        said = note(TURN, name=first.name)
+        if row.state != WAITING:
+            self._move(row, WAITING, note=said)
+        elif row.note != said:
+            self._rows.move(row, note=said)
 
     def _launch(self, row: ServerRecord) -> Process:
         engine = self._engines.get(row.engine)
@@ -157,18 +173,24 @@ class Supervisor:
         logger.info("server %s: process %s runs %s", row.name, runner.pid, command_text(command))
         return children.identity(runner.pid) or Process(runner.pid, 0.0)
 
-    def _port(self, row: ServerRecord) -> int:
-        """The port of the last run where it is free, so that addresses which people have copied stay true."""
-        others = [other for other in self._rows.list(self._machine_id) if other.id != row.id]
-        taken = {other.port for other in others if other.port and other.state in HOLDS_PORT}
-        if row.port and row.port not in taken and children.port_is_free(row.port):
+    def _port(self, row: ServerRecord, others: list[ServerRecord]) -> int:
+        """The port of the last run where it is free, so that addresses which people have copied stay true.
+
+        Every server's port stays its own, also while it rests: the database holds no port twice.
+        """
+        if row.port and children.port_is_free(row.port):
             return row.port
-        return children.free_port(taken)
+        taken = {other.port for other in others if other.port}
+        for _ in range(PORT_TRIES):
+            port = children.free_port(taken)
+            if self._rows.reserve_port(row.id, port):
+                return port
+        raise InvalidValue(field="port", value="?", reason=N_("no free port was found"))
 
     def _start_again(self, row: ServerRecord) -> None:
         if row.error_code is None:  # a new wish wipes the old error away
-            self._failures.pop(row.id, None)
-        if self._clock() >= self._failures.get(row.id, Failures()).due_ms:
+            self._backoff.forget(row.id)
+        if self._backoff.due(row.id):
             self._start(row)
 
     def _await_ready(self, row: ServerRecord) -> None:
@@ -177,16 +199,19 @@ class Supervisor:
             self._note_end(row)
             return
         endpoint, port = endpoint_of(row), row.port or 0
+
+        def up() -> bool:
+            ready = readiness.is_ready(endpoint, port, runner, token)
+            return ready and trial.passes(endpoint, self._patience.trial_s, lambda: runner.alive)
+
         try:
-            ready = self._questions.ask(
-                token, lambda: readiness.is_ready(endpoint, port, runner, token), self._patience.readiness_s
-            )
-        except PortTaken as error:
+            ready = self._questions.ask(token, up, self._patience.readiness_s)
+        except (PortTaken, TrialFailed) as error:
             self._begin_stop(row, error)
             return
         if ready:
             self._questions.forget(token)
-            self._move(row, READY, **NO_ERROR)
+            self._move(row, READY, **NO_ERROR, used_at_ms=now_ms())
 
     # Running
 
@@ -204,6 +229,14 @@ class Supervisor:
     def _look_after(self, row: ServerRecord) -> None:
         if self._runner(row) is None:
             self._note_end(row)
+        elif self._idle(row):
+            said = note(UNLOADED, minutes=row.spec["idle_minutes"])
+            self._begin_stop(row, wish=DEMAND, note=said)
+
+    def _idle(self, row: ServerRecord) -> bool:
+        minutes = row.spec.get("idle_minutes") or 0
+        unused_ms = now_ms() - (row.used_at_ms or row.updated_at_ms)
+        return bool(minutes) and unused_ms > minutes * 60_000 and not self._rows.answering(row.name)
 
     def _note_end(self, row: ServerRecord) -> None:
         """The runner is gone: nothing of the server may be left, then it has failed."""
@@ -214,24 +247,32 @@ class Supervisor:
         folder = folder_of(self._layout, row)
         ending = Exit.read(folder)
         told = (ending.exit_code if ending.signal is None else ending.signal) if ending else "?"
-        self._fail(row, EngineExited(name=row.name, exit_code=told, line=logs.last_meaningful(folder)))
+        self._fail(row, EngineExited(name=row.name, exit_code=told, line=logs.last_meaningful(folder)), ending)
 
-    def _fail(self, row: ServerRecord, error: AppError) -> None:
-        lived_s = now_ms() / 1000 - (row.process_started_at or now_ms() / 1000)
-        before = self._failures.get(row.id, Failures()).count
-        count = before + 1 if lived_s < self._patience.quick_s else 1
-        wait_s = min(self._patience.first_restart_s * 2 ** (count - 1), self._patience.longest_restart_s)
-        self._failures[row.id] = Failures(count, self._clock() + wait_s * 1000)
-        gave_up = {"wish": REST} if count >= self._patience.attempts else {}
+    def _fail(self, row: ServerRecord, error: AppError, ending: Exit | None = None) -> None:
+        count = self._backoff.note(row.id, row.process_started_at)
         logger.warning("server %s: failed %s times in a row: %s", row.name, count, error)
         self._questions.forget(row.launch_token or "")
-        self._move(row, FAILED, **NO_PROCESS, error_code=error.code, error_params=error.params, **gave_up)
+        self._endings.forget(row)
+        stays = row.spec.get("restart") is False and not isinstance(error, PortTaken)
+        gave_up = {"wish": REST} if row.wish == RUN and (stays or count >= self._patience.attempts) else {}
+        told = {"error_code": error.code, "error_params": error.params, "diagnosis": self._causes(row, error, ending)}
+        self._move(row, FAILED, **NO_PROCESS, **told, **gave_up, note=None)
+
+    def _causes(self, row: ServerRecord, error: AppError, ending: Exit | None) -> list[dict[str, Any]] | None:
+        """What the log tells of a run that failed by itself."""
+        engine = self._engines.get(row.engine)
+        if engine is None or not isinstance(error, EngineExited | TrialFailed):
+            return None
+        causes = diagnosed(row, engine, folder_of(self._layout, row), ending, self._snapshot())
+        return [cause.row() for cause in causes] or None
 
     # Stopping
 
-    def _begin_stop(self, row: ServerRecord, error: AppError | None = None) -> None:
+    def _begin_stop(self, row: ServerRecord, error: AppError | None = None, **changes: Any) -> None:
         told = {"error_code": error.code, "error_params": error.params} if error else NO_ERROR
-        stopping = self._move(row, STOPPING, **told)
+        self._endings.begin(row)
+        stopping = self._move(row, STOPPING, **told, **changes)
         self._questions.forget(row.launch_token or "")
         if stopping:
             self._go_on_stopping(stopping)
@@ -239,32 +280,26 @@ class Supervisor:
     def _go_on_stopping(self, row: ServerRecord) -> None:
         left = children.owned(self._runner(row) or self._process(row), row.launch_token)
         if left:
-            self._end(row, left)
+            self._endings.press(row, left)
             return
-        self._kill_due_ms.pop(row.id, None)
         holder = readiness.listener(row.port or 0)
+        try:
+            if not self._endings.memory_is_back(row):
+                return
+            if holder and not row.error_code:
+                raise readiness.port_taken(row.name, row.port or 0, holder)
+        except AppError as error:
+            self._fail(row, from_row(row.error_code, row.error_params) if row.error_code else error)
+            return
         if row.error_code:
             self._fail(row, from_row(row.error_code, row.error_params))
-        elif holder:
-            self._fail(row, readiness.port_taken(row.name, row.port or 0, holder))
         else:
+            self._endings.forget(row)
             self._move(row, STOPPED, **NO_PROCESS)
-
-    def _end(self, row: ServerRecord, left: list[psutil.Process]) -> None:
-        """Ask the runner once, which ends the engine and then itself; kill what is left when its time is over."""
-        due_ms = self._kill_due_ms.get(row.id)
-        if due_ms is None:
-            # Twice the grace: the runner kills the engine after the first, and then writes how it ended.
-            self._kill_due_ms[row.id] = self._clock() + 2000 * self._patience.grace_s
-            runner = [process for process in left if process.pid == row.pid]
-            children.send(runner or left, signal.SIGTERM)
-        elif self._clock() > due_ms:
-            logger.warning("server %s: killing what did not end: %s", row.name, [process.pid for process in left])
-            children.send(left, signal.SIGKILL)
 
     def _settle(self, row: ServerRecord) -> None:
         if row.error_code is None:  # somebody asked for rest; a server that was given up keeps its error in view
-            self._move(row, STOPPED)
+            self._move(row, STOPPED, note=None)
 
     # Servers that are not ours
 
@@ -283,12 +318,12 @@ class Supervisor:
             self._move(row, READY, **NO_ERROR)
 
     def _move(self, row: ServerRecord, wanted: str, **changes: Any) -> ServerRecord | None:
-        """Write a new state; None where the row is gone. Raises: IllegalTransition."""
+        """Write a new state; None where the row has changed meanwhile or is gone. Raises: IllegalTransition."""
         check_move(row.name, row.state, wanted)
         logger.info("server %s: %s -> %s", row.name, row.state, wanted)
         if wanted == STOPPED:
-            self._failures.pop(row.id, None)
-        return self._rows.update(row.id, state=wanted, **changes)
+            self._backoff.forget(row.id)
+        return self._rows.move(row, state=wanted, **changes)
 
     @staticmethod
     def _process(row: ServerRecord) -> Process | None:

@@ -63,8 +63,13 @@ servers = Table(
     Column("launch_token", String(64)),
     Column("error_code", String(60)),
     Column("error_params", JSON),
+    Column("used_at_ms", BigInteger),
+    Column("note", JSON),
+    Column("diagnosis", JSON),
     *_times(),
+    Index("servers_by_port", "machine_id", "port", unique=True),
 )
+"""`note`: code and parameters of what holds a server up; `diagnosis`: why its newest run failed."""
 
 jobs = Table(
     "jobs",

@@ -6,10 +6,16 @@ import builtins
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 
+from services.core.clock import now_ms
+from services.core.errors import NameTaken
 from services.store import schema
+from services.store.conversations import LIVE
 from services.store.records import Rows
+
+USE_STAMP_MS = 60_000
+"""Uses within this time of the last one that was noted are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,12 @@ class ServerRecord:
     error_params: dict[str, Any] | None
     created_at_ms: int
     updated_at_ms: int
+    used_at_ms: int | None = None
+    """When it was last asked something, or became ready; up to a minute late."""
+    note: dict[str, Any] | None = None
+    """What holds it up, as code and parameters."""
+    diagnosis: list[dict[str, Any]] | None = None
+    """Why its newest run failed, the surest cause first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,45 @@ class ServerRows(Rows[ServerRecord]):
         """All servers, or those of one machine, oldest first."""
         here = [self.table.c.machine_id == machine_id] if machine_id else []
         return self._all(*here, order=[self.table.c.created_at_ms, self.table.c.name])
+
+    def move(self, row: ServerRecord, **changes: Any) -> ServerRecord | None:
+        """Change a row that is still in the state and run in which it was seen; None where it is not.
+
+        Where the wish is among the changes, nobody may have wished otherwise meanwhile either.
+        """
+        columns = self.table.c
+        seen = [columns.state == row.state, columns.launch_token.is_not_distinct_from(row.launch_token)]
+        if "wish" in changes:
+            seen.append(columns.wish == row.wish)
+        values = {**changes, "updated_at_ms": now_ms()}
+        statement = update(self.table).where(columns.id == row.id, *seen).values(values).returning(self.table)
+        with self.database.transaction() as connection:
+            found = connection.execute(statement).first()
+        return self._record(found) if found else None
+
+    def reserve_port(self, id: str, port: int) -> bool:
+        """Note that a port is this server's; False where it is another one's of its machine, or the row is gone."""
+        try:
+            return self.update(id, port=port) is not None
+        except NameTaken:  # the only other unique column
+            return False
+
+    def note_use(self, row: ServerRecord) -> None:
+        """Note that a server was asked something, at most once a minute."""
+        at_ms = now_ms()
+        if row.used_at_ms is not None and 0 <= at_ms - row.used_at_ms < USE_STAMP_MS:
+            return
+        with self.database.transaction() as connection:
+            connection.execute(update(self.table).where(self.table.c.id == row.id).values(used_at_ms=at_ms))
+
+    def answering(self, name: str) -> bool:
+        """Whether an answer of the server with this name is on its way."""
+        turns = schema.turns.c
+        with self.database.reading() as connection:
+            found = connection.execute(
+                select(turns.id).where(turns.server_name == name, turns.state.in_(LIVE)).limit(1)
+            )
+            return found.first() is not None
 
     def launches(self, machine_id: str) -> builtins.list[Launched]:
         """The servers of a machine that have been started, the oldest start first. Cheap enough for each second."""

@@ -45,7 +45,9 @@ class Worker:
         ingest = Ingest(services.stores, self._reader, self._encoder)
         self._jobs = Jobs(settings.layout, services.machine_id, services.store.bases, ingest)
         reconciler = Reconciler(services.store.bases, services.stores, self._jobs, services.machine_id)
-        supervisor = Supervisor(services.store.servers, settings.layout, machine_id=services.machine_id)
+        supervisor = Supervisor(
+            services.store.servers, settings.layout, machine_id=services.machine_id, snapshot=services.gpus.sampled
+        )
         self._embedded = Embedded(
             app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
         )

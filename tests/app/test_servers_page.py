@@ -82,3 +82,33 @@ def test_states_and_remedies_are_told_in_chinese(services: Services) -> None:
     app = speak(opened("4_Servers"), "zh_CN")
     assert "无法连接" in words(app) and "服务器“dead”没有响应" in words(app)
     assert "测试" in labels(app) and "Test" not in labels(app)
+
+
+def test_a_diagnosed_server_shows_cause_line_and_remedy_and_starts_with_the_flag(services: Services) -> None:
+    record = services.servers.create("coder", "vllm", {"model": "org/coder-7b", "max_model_len": 32768})
+    cause = {
+        "code": "max_model_len_does_not_fit",
+        "params": {"asked": "32768", "fits": "20000"},
+        "evidence": {"line": "ValueError: <b>max seq len (32768)</b> is larger", "number": 7},
+        "flags": {"--max-model-len": "20000", "--port": "8001"},
+        "confidence": 0.9,
+    }
+    error = {"error_code": "engine_exited", "error_params": {"name": "coder", "exit_code": 1, "line": "it ended"}}
+    services.store.servers.update(record.id, state="failed", diagnosis=[cause], **error)
+    app = opened("4_Servers")
+    html = words(app)
+    assert "&lt;b&gt;max seq len (32768)&lt;/b&gt;" in html and "lectern-mono" in html
+    assert "Set max_model_len to 20000 or less" in html and "it ended" not in html
+    mended = [label for label in labels(app) if label.startswith("Start with")]
+    assert len(mended) == 1 and "20000" in mended[0] and "8001" not in mended[0]
+    press(app, mended[0])
+    changed = services.servers.show("coder")
+    assert (changed.wish, changed.spec["max_model_len"], changed.diagnosis) == ("running", 20000, None)
+
+
+def test_a_waiting_server_says_for_whom(services: Services) -> None:
+    record = services.servers.create("coder", "vllm", {"model": "org/coder-7b"})
+    note = {"code": "turn", "params": {"name": "assistant"}}
+    services.store.servers.update(record.id, state="waiting", wish="running", note=note)
+    html = words(opened("4_Servers"))
+    assert "when “assistant” has come up" in html and "</span>waiting</span>" in html

@@ -22,12 +22,20 @@ from services.serving.spec import ManagedSpec
 
 MODEL = "fake"
 FOREVER = 10_000
+TOO_LONG = (
+    "ValueError: The model's max seq len (32768) is larger than the maximum number of tokens that can be stored in KV "
+    "cache ({fits}). Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when initializing the "
+    "engine. {key}"
+)
+"""What vLLM says, and a secret that it should not have said."""
 
 
 class FakeSpec(ManagedSpec):
     """The flags of this module that it is to be started with."""
 
     flags: tuple[str, ...] = ()
+    max_model_len: int = 0
+    api_key: str = ""
 
 
 class FakeEngine:
@@ -40,13 +48,17 @@ class FakeEngine:
 
     def launch(self, spec: Mapping[str, Any], place: Place) -> LaunchCommand:
         program = [sys.executable, "-m", "tests.fakes.engine", "--port", str(place.port)]
-        return LaunchCommand([*program, *spec.get("flags", [])])
+        length = ["--max-model-len", str(spec["max_model_len"])] if spec.get("max_model_len") else []
+        argv = [*program, *spec.get("flags", []), *length, *spec.get("extra_args", [])]
+        return LaunchCommand(argv, dict(spec.get("env", {})))
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers like an OpenAI-compatible server that has just enough of the API."""
 
     ready_at = 0.0
+    chats = embeds = True
+    silent = False
 
     def do_GET(self) -> None:
         if time.monotonic() < self.ready_at:
@@ -60,6 +72,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/embeddings" and self.embeds:
+            self._send({"object": "list", "data": [{"index": 0, "embedding": [0.0]}]})
+        elif self.path == "/v1/chat/completions" and self.chats:
+            self._chat()
+        else:
+            self._send({"error": {"message": "The model does not support this"}}, 400)
+
+    def _chat(self) -> None:
+        while self.silent:
+            time.sleep(0.1)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -94,6 +116,9 @@ def main() -> None:
     if options.print_megabytes:
         for number in range(options.print_megabytes * 1024):
             print(f"{number:9} {'.' * 1013}", flush=False)
+    if options.fits and not 0 < options.max_model_len <= options.fits:
+        print(TOO_LONG.format(fits=options.fits, key=os.environ.get("KEY", "")), flush=True)
+        sys.exit(1)
     if options.fail:
         print("loading\nRuntimeError: the weights are of stone\n\nbye", flush=True)
         sys.exit(3)
@@ -101,6 +126,8 @@ def main() -> None:
         threading.Timer(options.crash_after, os._exit, (4,)).start()
     if options.never_listen:
         time.sleep(FOREVER)
+    Handler.chats, Handler.embeds = not options.no_chat, not options.no_embeddings
+    Handler.silent = options.silent
     Handler.ready_at = time.monotonic() + (FOREVER if options.never_ready else options.slow_start)
     ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()
 
@@ -116,8 +143,12 @@ def _fork_children() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    for flag in ("ignore-sigterm", "fork-children", "never-ready", "never-listen", "fail"):
+    for flag in ("ignore-sigterm", "fork-children", "never-ready", "never-listen", "fail", "no-chat", "silent"):
         parser.add_argument(f"--{flag}", action="store_true")
+    parser.add_argument("--no-embeddings", action="store_true")
+    parser.add_argument("--fits", type=int, default=0)
+    parser.add_argument("--max-model-len", type=int, default=0)
+    parser.add_argument("--enforce-eager", action="store_true")
     parser.add_argument("--crash-after", type=float)
     parser.add_argument("--slow-start", type=float, default=0.0)
     parser.add_argument("--print-megabytes", type=int, default=0)

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from services.core.errors import IllegalTransition
 from services.core.paths import Layout
+from services.gpu.readings import Snapshot
 from services.serving import children, logs
 from services.serving.service import ServerService
 from services.serving.states import FAILED, READY, REST, RUN, STARTING, STOPPED, STOPPING, check_move
@@ -24,6 +26,7 @@ from tests.conftest import living_children
 from tests.fakes.engine import MODEL, FakeEngine
 
 HERE = "here"
+ENGINES = {"fake": FakeEngine()}
 PATIENCE = Patience(grace_s=0.7, readiness_s=0.05, first_restart_s=0.1, longest_restart_s=0.4, attempts=3)
 PROGRAM = """
 import sys, time
@@ -42,22 +45,28 @@ class Desk:
         self.layout = Layout(Path(home))
         self.layout.create()
         self.store = StateStore(f"sqlite:///{self.layout.state_db}")
-        self.service = ServerService(self.store.servers, self.layout, machine_id=HERE)
+        self.service = ServerService(self.store.servers, self.layout, machine_id=HERE, engines=ENGINES)
+        self.snapshot: Snapshot | None = None
         self.supervisor = self.new_supervisor()
         self.tokens: set[str] = set()
 
     def new_supervisor(self) -> Supervisor:
         return Supervisor(
-            self.store.servers, self.layout, machine_id=HERE, engines={"fake": FakeEngine()}, patience=PATIENCE
+            self.store.servers,
+            self.layout,
+            machine_id=HERE,
+            engines=ENGINES,
+            patience=PATIENCE,
+            snapshot=lambda: self.snapshot,
         )
 
-    def wish(self, *flags: str, name: str = "one") -> ServerRecord:
+    def wish(self, *flags: str, name: str = "one", **spec: Any) -> ServerRecord:
         return self.store.servers.create(
             machine_id=HERE,
             name=name,
             engine="fake",
             model=MODEL,
-            spec={"flags": list(flags)},
+            spec={"model": MODEL, "flags": list(flags), **spec},
             managed=True,
             wish=RUN,
             state=STOPPED,
@@ -247,7 +256,7 @@ def test_a_stranger_on_the_port_is_named_and_avoided(desk: Desk) -> None:
         assert failed.error_code == "port_taken"
         assert (failed.error_params or {})["pid"] == stranger.pid
         assert desk.processes(row) == []
-        desk.store.servers.update(record.id, spec={"flags": []})
+        desk.store.servers.update(record.id, spec={"model": MODEL, "flags": []})
         again = desk.until_state(READY)
         assert again.port != row.port and stranger.poll() is None
     finally:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from services.store.database import Database
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def migrate(database: Database) -> None:
