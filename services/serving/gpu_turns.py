@@ -5,12 +5,30 @@ Two engines that load at once each see the memory that the other has not taken y
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from services.gpu.readings import Snapshot
 from services.serving.states import STARTING
+from services.store.ledger import LedgerRows
 from services.store.servers import ServerRecord
+
+
+class Reservations:
+    """Notes what a launch is planned to take, before its process is started."""
+
+    def __init__(self, rows: LedgerRows, plan: Callable[[ServerRecord], Mapping[str, int]]) -> None:
+        """
+        Args:
+            plan: bytes by GPU, as the ledger calls them; empty where nobody can tell.
+        """
+        self._rows = rows
+        self._plan = plan
+
+    def __call__(self, row: ServerRecord) -> None:
+        planned = self._plan(row)
+        if planned and row.launch_token:
+            self._rows.plan(row.launch_token, row.id, row.machine_id, planned)
 
 
 def ahead(row: ServerRecord, others: Iterable[ServerRecord], snapshot: Snapshot | None) -> ServerRecord | None:

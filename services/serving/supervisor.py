@@ -141,7 +141,7 @@ class Supervisor:
         if not started:
             return
         try:
-            self._reserve(started)
+            self._plan(started)
             process = self._launch(started)
         except AppError as error:
             self._fail(started, error)
@@ -150,6 +150,12 @@ class Supervisor:
         else:
             if not self._rows.update(row.id, pid=process.pid, process_started_at=process.started_at):
                 children.send(children.owned(process, token), signal.SIGKILL)  # removed at the same moment
+
+    def _plan(self, row: ServerRecord) -> None:
+        try:
+            self._reserve(row)
+        except Exception as error:  # noqa: BLE001 - a start without a plan is a start
+            incident(logger, error, f"planning the memory of {row.name}")
 
     def _wait(self, row: ServerRecord, first: ServerRecord) -> None:
         said = note(TURN, name=first.name)

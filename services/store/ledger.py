@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
@@ -59,6 +59,30 @@ class LedgerRows(Rows[LedgerRecord]):
             .scalar_subquery()
         )
         return self._all(columns.launch_token == latest, order=[columns.gpu_uuid])
+
+    def plan(self, launch_token: str, server_id: str, machine_id: str, planned: Mapping[str, int]) -> None:
+        """Note what a launch is planned to hold, bytes by GPU. A new launch pushes out the oldest of its server."""
+        same = {"launch_token": launch_token, "server_id": server_id, "machine_id": machine_id, "estimated": False}
+        stamps = {"created_at_ms": now_ms(), "updated_at_ms": now_ms()}
+        rows = [{**same, **stamps, "gpu_uuid": gpu, "planned_bytes": amount} for gpu, amount in planned.items()]
+        with self.database.transaction() as connection:
+            connection.execute(insert(self.table), rows)
+            self._push_out(connection, server_id)
+
+    def reserved(self, machine_id: str) -> dict[str, int]:
+        """Bytes by GPU that running launches were planned to hold, as long as nobody has measured what they do."""
+        columns = self.table.c
+        amount = func.sum(columns.planned_bytes)
+        reserved = (
+            select(columns.gpu_uuid, amount)
+            .join(schema.servers, schema.servers.c.launch_token == columns.launch_token)
+            .where(
+                columns.machine_id == machine_id, columns.planned_bytes.is_not(None), columns.measured_bytes.is_(None)
+            )
+            .group_by(columns.gpu_uuid)
+        )
+        with self.database.reading() as connection:
+            return {gpu: int(planned) for gpu, planned in connection.execute(reserved)}
 
     def write(self, records: Sequence[LedgerRecord], ended: Collection[str] = ()) -> None:
         """Write what was seen, leaving alone what was planned and reported; note the end of launches.

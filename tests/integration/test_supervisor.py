@@ -97,6 +97,11 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
+    end(desk)
+
+
+def end(desk: Desk) -> None:
+    """Leave nothing behind."""
     for row in desk.service.list():
         desk.row(row.name)
     desk.supervisor.close()
