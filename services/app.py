@@ -13,14 +13,17 @@ from services.core.machine import machine_id
 from services.core.settings import Settings, model_caches
 from services.gpu.nvml import Nvml
 from services.gpu.service import GpuService
+from services.hub.downloads import Downloads
 from services.hub.embedded import EmbeddedModel
 from services.hub.local_models import LocalModels
+from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
+from services.llm.protocol import Endpoint
 from services.monitoring.alerts import AlertService
 from services.monitoring.metrics import Metrics
 from services.serving import pip
@@ -28,7 +31,7 @@ from services.serving.environments import Environments
 from services.serving.holders import Holders
 from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
-from services.serving.service import ServerService
+from services.serving.service import ServerService, on_its_way
 from services.store import StateStore
 from services.store.jobs import JobRecord
 from services.store.preferences import Preferences
@@ -56,6 +59,7 @@ class Services:
     gpus: GpuService
     alerts: AlertService
     models: LocalModels
+    downloads: Downloads
 
     @property
     def preferences(self) -> Preferences:
@@ -139,8 +143,16 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
         model_caches(),
         uses=lambda: [(row.name, str(row.spec.get("model", ""))) for row in store.servers.list(here) if row.managed],
     )
+    downloads = Downloads(
+        store.jobs,
+        settings.layout.models,
+        Tokens(settings.layout.tokens),
+        lambda hub: str(getattr(product_settings(store.preferences), f"{hub.replace('-', '_')}_endpoint")),
+        machine_id=here,
+    )
     return Services(
-        settings, here, store, stores, knowledge, servers, chat, embedder, environments, gpus, alerts, models
+        *(settings, here, store, stores, knowledge, servers, chat, embedder),
+        *(environments, gpus, alerts, models, downloads),
     )
 
 
@@ -170,6 +182,9 @@ def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, 
     record = servers.to_ask(reference)
     chosen = product_settings(preferences).passage_tokens
     automatic = CPU_PASSAGE_TOKENS if record.managed and not gpus.now().gpus else PASSAGE_TOKENS
+    if on_its_way(record):
+        asleep = Endpoint(record.name, record.url or "", record.model, engine=record.engine)
+        return Target(record.id, asleep, chosen or automatic, partial(servers.when_ready, record.id))
     return Target(record.id, servers.endpoint(record), chosen or automatic)
 
 

@@ -13,6 +13,7 @@
     │                          HubUnreachable
     ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
+    │                          LoadingFailed
     ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed
     ├── DocumentError          UnsupportedFormat · Encrypted · NoExtractableText · EmptyFile · TooLarge · Damaged
     │                          Garbled · ReaderCrashed · ReaderTimeout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.core.errors import AccessError, ConflictError, NotFoundError, UnavailableError
+from services.core.errors import AccessError, ConflictError, IntegrityError, NotFoundError, UnavailableError
 from services.core.i18n import N_
 
 
@@ -34,3 +34,9 @@ class TokenRefused(AccessError):
 class ModelGated(AccessError):
     message = N_("The owner of “{name}” wants to be asked first, or your access token may not load it.")
     remedy = N_("Open {url} with the account of your token, accept the conditions, then try again.")
+
+
+class LoadingFailed(IntegrityError):
+    message = N_("“{name}” could not be loaded from {place}: {reason}.")
+    remedy = N_("Try again: it goes on where it was. If it happens again, choose another source.")
+    retryable = True

@@ -34,6 +34,11 @@ class Layout:
         return self.home / "models"
 
     @property
+    def tokens(self) -> Path:
+        """Access tokens for hubs; only the owner may read it."""
+        return self.home / "tokens.json"
+
+    @property
     def engines(self) -> Path:
         """One virtual environment for each heavy engine."""
         return self.home / "engines"

