@@ -138,6 +138,9 @@ def _status(turn: TurnRecord) -> None:
         safe_text(_("Searching the documents…"), muted=True)
     elif turn.state == "reading" and turn.progress_total:
         progress_row(_("The model reads the passages"), turn.progress_done, turn.progress_total, _("tokens"))
+    elif turn.state == "starting":
+        waited = milliseconds_text((now_ms() - turn.created_at_ms) // 1000 * 1000)
+        safe_text(_("Starting the server {server} ({time})", server=turn.server_name, time=waited), muted=True)
     elif turn.state in ("waiting", "reading"):
         waited = milliseconds_text((now_ms() - turn.created_at_ms) // 1000 * 1000)
         safe_text(_("Waiting for {server} ({time})", server=turn.server_name, time=waited), muted=True)

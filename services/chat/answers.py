@@ -29,7 +29,7 @@ from services.core.clock import Stopwatch, ticks_ms
 from services.core.errors import AppError, ConversationNotFound, EmptyAnswer, EmptyQuestion, Unexpected
 from services.core.log import incident
 from services.core.machine import Process, this_process
-from services.llm.protocol import ChatModel, Event, EventStream, Message, PromptProgress, Sampling, TextDelta
+from services.llm.protocol import ChatModel, Endpoint, Event, EventStream, Message, PromptProgress, Sampling, TextDelta
 from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows
 from services.store.product import ProductSettings
 
@@ -223,7 +223,10 @@ class ChatService:
 
     def _produce(self, running: Running, target: Target, watch: Stopwatch) -> str:
         product = self._product()
-        model = self._open_model(target.endpoint)
+        endpoint = self._reached(running, target)
+        if endpoint is None:
+            return "stopped"
+        model = self._open_model(endpoint)
         if running.turn.base_id:
             messages = self._grounded(running, target, model, product, watch)
             sampling = Sampling(max_tokens=product.answer_tokens, temperature=0.0)
@@ -235,6 +238,23 @@ class ChatService:
             messages = self._plain(running, model, product)
             sampling = Sampling(max_tokens=product.answer_tokens, temperature=product.temperature)
         return self._stream(running, model, messages, sampling, watch)
+
+    def _reached(self, running: Running, target: Target) -> Endpoint | None:
+        """Where to ask, once the server is there; None where the answer was stopped before."""
+        if target.when_ready is None:
+            return target.endpoint
+        running.turn = replace(running.turn, state="starting")
+        heard = ticks_ms()
+
+        def given_up() -> bool:
+            nonlocal heard
+            if ticks_ms() - heard >= WRITE_EVERY_MS:
+                self._write(running)
+                heard = ticks_ms()
+            return running.stop.is_set()
+
+        self._write(running)
+        return target.when_ready(given_up)
 
     def _grounded(
         self, running: Running, target: Target, model: ChatModel, product: ProductSettings, watch: Stopwatch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -44,11 +44,16 @@ class PassageSearch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server to ask: its endpoint, and the most passage tokens it should be given to read."""
+    """A server to ask: its endpoint, and the most passage tokens it should be given to read.
+
+    `when_ready` waits for a server that is still starting: it takes whether the asker has given up, and returns the
+    endpoint, or None then.
+    """
 
     server_id: str
     endpoint: Endpoint
     passage_cap: int
+    when_ready: Callable[[Callable[[], bool]], Endpoint | None] | None = None
 
 
 class Servers(Protocol):

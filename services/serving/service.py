@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from services.core.clock import ticks_ms
 from services.core.errors import (
     AppError,
     IllegalTransition,
@@ -16,6 +18,7 @@ from services.core.errors import (
     NameTaken,
     NoServer,
     ServerNotFound,
+    ServerNotReady,
     from_row,
 )
 from services.core.i18n import DEFAULT_LANGUAGE, N_
@@ -32,13 +35,15 @@ from services.serving.engines.registry import ENGINES, REMOTE
 from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
 from services.serving.spec import ManagedSpec, RemoteSpec
-from services.serving.states import AGAIN, AT_REST, COMING, FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
+from services.serving.states import AGAIN, AT_REST, COMING, DEMAND, FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
 from services.serving.trial import SmokeResult, short_chat
 from services.store.servers import ServerRecord, ServerRows
 
 EMBEDDED = "embedded"
 """The name of the server of the embedded chat model."""
 NAME_LIMIT = 80
+START_LIMIT_S = 1800.0
+START_POLL_S = 0.3
 FORGIVEN: Mapping[str, Any] = {"error_code": None, "error_params": None, "diagnosis": None, "note": None}
 
 
@@ -226,21 +231,42 @@ class ServerService:
 
     def endpoint(self, server: str | ServerRecord) -> Endpoint:
         """Where to ask a server. Raises: ServerNotFound, ServerNotReady."""
-        return endpoint_of(self.show(server) if isinstance(server, str) else server)
+        return endpoint_of(self._used(self.show(server) if isinstance(server, str) else server))
 
     def default(self) -> ServerRecord | None:
-        """The server that answers where none is named: a ready one, the embedded first."""
-        ready = [row for row in self._rows.list() if row.state == READY and self._within_reach(row)]
-        return next((row for row in ready if row.managed and row.name == EMBEDDED), ready[0] if ready else None)
+        """The server that answers where none is named: a ready one, the embedded first, else one that was unloaded."""
+        near = [row for row in self._rows.list() if self._within_reach(row)]
+        ready = [row for row in near if row.state == READY]
+        first = next((row for row in ready if row.managed and row.name == EMBEDDED), ready[0] if ready else None)
+        return first or next((row for row in near if row.spec.get("idle_minutes") and on_its_way(row)), None)
 
     def to_ask(self, reference: str | None) -> ServerRecord:
-        """The named server, or the default one. Raises: ServerNotFound, NoServer."""
-        if reference:
-            return self.show(reference)
-        default = self.default()
-        if default is None:
+        """The named server, or the default one, to be asked now: one that was unloaded is wished running again.
+
+        Raises: ServerNotFound, NoServer.
+        """
+        record = self.show(reference) if reference else self.default()
+        if record is None:
             raise NoServer()
-        return default
+        used = self._used(record)
+        return self.start(used.id) if used.managed and used.wish == DEMAND else used
+
+    def when_ready(self, server_id: str, given_up: Callable[[], bool]) -> Endpoint | None:
+        """Wait for a server that is on its way, and return where to ask it; None when the asker has given up.
+
+        Raises: ServerNotFound, ServerNotReady, and what its start failed with.
+        """
+        deadline_ms = ticks_ms() + START_LIMIT_S * 1000
+        while not given_up():
+            record = self.show(server_id)
+            if record.state == READY:
+                return self.endpoint(record)
+            if record.state == FAILED and record.wish not in COMING and record.error_code:
+                raise from_row(record.error_code, record.error_params)
+            if record.wish not in COMING or ticks_ms() > deadline_ms:
+                raise ServerNotReady(name=record.name, url=record.url or "–")
+            time.sleep(START_POLL_S)
+        return None
 
     def models(self, reference: str) -> builtins.list[str]:
         """Model ids that a server lists. Raises: ServerNotFound, and as `ChatModel.models`."""
@@ -301,8 +327,18 @@ class ServerService:
             return {}
         return advice.choices(self._spec_of(record.engine, record.spec), found[0].flags)
 
+    def _used(self, record: ServerRecord) -> ServerRecord:
+        """Note that it is asked, where that counts; only then look whether it was unloaded."""
+        return self._rows.note_use(record) if record.managed and record.spec.get("idle_minutes") else record
+
     def _within_reach(self, row: ServerRecord) -> bool:
         return not row.managed or row.machine_id == self._machine_id
+
+
+def on_its_way(record: ServerRecord) -> bool:
+    """Whether a managed server that is not ready will be if somebody waits for it."""
+    wished = record.wish in COMING or record.wish == DEMAND
+    return record.managed and wished and record.state not in (READY, FAILED)
 
 
 def _unreachable(endpoint: Endpoint) -> AppError | None:

@@ -242,7 +242,12 @@ class Supervisor:
     def _idle(self, row: ServerRecord) -> bool:
         minutes = row.spec.get("idle_minutes") or 0
         unused_ms = now_ms() - (row.used_at_ms or row.updated_at_ms)
-        return bool(minutes) and unused_ms > minutes * 60_000 and not self._rows.answering(row.name)
+        if not minutes or unused_ms <= minutes * 60_000:
+            return False
+        if self._rows.answering(row.name):  # its time begins when the answer has ended
+            self._rows.note_use(row)
+            return False
+        return True
 
     def _note_end(self, row: ServerRecord) -> None:
         """The runner is gone: nothing of the server may be left, then it has failed."""

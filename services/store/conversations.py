@@ -14,7 +14,7 @@ from services.store import schema
 from services.store.records import Rows, new_id
 
 MODES = ("chat", "knowledge")
-LIVE = ("waiting", "retrieving", "reading", "answering")
+LIVE = ("waiting", "starting", "retrieving", "reading", "answering")
 ENDED = ("done", "stopped", "failed", "interrupted")
 BATCH = 500
 

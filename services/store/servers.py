@@ -113,12 +113,12 @@ class ServerRows(Rows[ServerRecord]):
     def move(self, row: ServerRecord, **changes: Any) -> ServerRecord | None:
         """Change a row that is still in the state and run in which it was seen; None where it is not.
 
-        Where the wish is among the changes, nobody may have wished otherwise meanwhile either.
+        Where the wish is among the changes, nobody may have wished otherwise or asked it anything meanwhile either.
         """
         columns = self.table.c
         seen = [columns.state == row.state, columns.launch_token.is_not_distinct_from(row.launch_token)]
         if "wish" in changes:
-            seen.append(columns.wish == row.wish)
+            seen += [columns.wish == row.wish, columns.used_at_ms.is_not_distinct_from(row.used_at_ms)]
         values = {**changes, "updated_at_ms": now_ms()}
         statement = update(self.table).where(columns.id == row.id, *seen).values(values).returning(self.table)
         with self.database.transaction() as connection:
@@ -132,13 +132,15 @@ class ServerRows(Rows[ServerRecord]):
         except NameTaken:  # the only other unique column
             return False
 
-    def note_use(self, row: ServerRecord) -> None:
-        """Note that a server was asked something, at most once a minute."""
+    def note_use(self, row: ServerRecord) -> ServerRecord:
+        """Note that a server is asked something, at most once a minute; returns the row as it is then."""
         at_ms = now_ms()
         if row.used_at_ms is not None and 0 <= at_ms - row.used_at_ms < USE_STAMP_MS:
-            return
+            return row
+        stamped = update(self.table).where(self.table.c.id == row.id).values(used_at_ms=at_ms).returning(self.table)
         with self.database.transaction() as connection:
-            connection.execute(update(self.table).where(self.table.c.id == row.id).values(used_at_ms=at_ms))
+            found = connection.execute(stamped).first()
+        return self._record(found) if found else row
 
     def answering(self, name: str) -> bool:
         """Whether an answer of the server with this name is on its way."""
