@@ -42,7 +42,7 @@ def _place(held: tuple[GpuReading, Holding]) -> tuple[float, int, int]:
 
 
 def _table_html(held: list[tuple[GpuReading, Holding]], colours: Looks) -> str:
-    titles = ("GPU", "PID", _("Who"), _("Command"), _("Memory"), _("Recognised by"))
+    titles = ("GPU", "PID", _("Who"), _("Command"), _("GPU memory"), _("Recognised by"))
     head = "".join(f'<th scope="col">{html_text(title)}</th>' for title in titles)
     rows = "".join(_row_html(gpu, holding, colours) for gpu, holding in held)
     return f'<table class="processes"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

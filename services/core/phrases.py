@@ -11,7 +11,7 @@ from typing import Any
 
 from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
 
-SPOKEN = ("reason", "state", "wanted", "field", "origin")
+SPOKEN = ("reason", "state", "wanted", "field", "origin", "place")
 """Parameters that hold words of ours."""
 STATES = ("state", "wanted")
 """Those among them that hold the code of a state."""

@@ -19,6 +19,7 @@ from services.core.errors import (
     from_row,
     kinds,
 )
+from services.core.hub_errors import ModelNotFound
 from services.core.phrases import phrase
 
 
@@ -82,3 +83,9 @@ def test_states_are_called_what_the_pages_call_them() -> None:
 
 def test_where_a_setting_came_from_is_translated() -> None:
     assert "（来源：环境变量）" in InvalidSetting(key="x", origin="environment", reason="").render("zh_CN").message
+
+
+def test_the_place_where_a_model_was_looked_for_is_translated() -> None:
+    error = ModelNotFound(place="This machine", name="org/model")
+    assert error.render().message == "This machine has no model “org/model”."
+    assert error.render("zh_CN").message == "没有找到模型“org/model”（本机）。"

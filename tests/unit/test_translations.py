@@ -42,7 +42,7 @@ SHOWN = {
 """Streamlit's calls whose first argument is read by people."""
 SHOWN_BY_KEYWORD = {"page_link"}
 SHOWN_WORDS = {"body", "help", "label", "placeholder", "text"}
-NOT_WORDS = re.compile(r":material/\w+:|<[^>]*>|&\w+;|\{[^}]*\}|https?://\S+|`[^`]*`|Lectern")
+NOT_WORDS = re.compile(r":material/\w+:|<[^>]*>|&\w+;|\{[^}]*\}|https?://\S*|`[^`]*`|Lectern")
 
 
 @cache
