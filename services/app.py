@@ -8,14 +8,19 @@ from typing import Any
 
 from services.chat.answers import ChatService
 from services.chat.ports import Found, Passage, Target
-from services.core.errors import AppError, from_row
+from services.core.errors import AppError, InvalidValue, from_row
+from services.core.i18n import N_
 from services.core.machine import machine_id
 from services.core.settings import Settings, model_caches
 from services.gpu.nvml import Nvml
 from services.gpu.service import GpuService
+from services.hub.cards import Card, cards_of, host_of
+from services.hub.catalogue import catalogue
 from services.hub.downloads import Downloads
 from services.hub.embedded import EmbeddedModel
 from services.hub.local_models import LocalModels
+from services.hub.local_models_fit import of_model
+from services.hub.local_models_start import short_name, start_choices
 from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
@@ -27,6 +32,7 @@ from services.llm.protocol import Endpoint
 from services.monitoring.alerts import AlertService
 from services.monitoring.metrics import Metrics
 from services.serving import pip
+from services.serving.engines.registry import ENGINES
 from services.serving.environments import Environments
 from services.serving.holders import Holders
 from services.serving.ledger import Ledger
@@ -36,6 +42,7 @@ from services.store import StateStore
 from services.store.jobs import JobRecord
 from services.store.preferences import Preferences
 from services.store.product import ProductSettings, choose, product_settings
+from services.store.servers import ServerRecord
 
 EMBEDDED_JOB, EMBEDDED_SUBJECT = "fetch_model", "embedded"
 CPU_PASSAGE_TOKENS = 700
@@ -80,6 +87,34 @@ class Services:
         if chosen.webhook_url != before:
             self.alerts.forget_delivery()
         return chosen
+
+    def room(self) -> tuple[tuple[Card, ...], Card | None]:
+        """The memory that a model could have now: of each GPU, and of the host."""
+        snapshot = self.gpus.now()
+        return cards_of(snapshot), host_of(snapshot)
+
+    def serve(self, reference: str, *, preset: str = "", name: str = "") -> ServerRecord:
+        """Add a stopped server for a model on the disk, with what is sensible for it here.
+
+        Args:
+            preset: key of a preset of the catalogue; empty: by the model and the memory that is free.
+            name: of the server; empty: the model's, with a number where that is taken.
+
+        Raises: ModelNotFound, InvalidValue, NameTaken, InvalidSetting; and what the model's own files raise.
+        """
+        model, (cards, host) = self.models.find(reference), self.room()
+        if model.facts.error:
+            raise model.facts.error
+        engine, choices = start_choices(model, of_model(model, cards, host), gpus=len(cards))
+        if preset:
+            known = {one.key: one for one in catalogue(self.settings.home).presets}.get(preset)
+            if known is None or known.engine not in ENGINES:
+                raise InvalidValue(field=N_("preset"), value=preset, reason=N_("there is no such preset"))
+            engine, fields = known.engine, ENGINES[known.engine].spec.model_fields
+            choices = {"model": str(model.path), **known.for_model(short_name(model), fields)}
+        taken = {record.name for record in self.servers.list()}
+        names = [short_name(model), *(f"{short_name(model)} {number}" for number in range(2, len(taken) + 3))]
+        return self.servers.create(name or next(one for one in names if one not in taken), engine, choices)
 
     def embedded_job(self) -> JobRecord | None:
         """How far the fetching of the embedded chat model is; None before the worker has begun."""

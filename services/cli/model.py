@@ -14,13 +14,16 @@ from services.cli.output import failing_well, speaker
 from services.core.errors import InvalidValue, WorkerNotRunning
 from services.core.i18n import N_
 from services.core.units import bytes_text, milliseconds_text
+from services.hub.catalogue import catalogue as read_catalogue
 from services.hub.downloads import Download, DownloadWish
 from services.hub.local_models import LocalModel
+from services.hub.local_models_fit import Fit, of_entry
 from services.hub.sources.registry import HUBS
 
 model = typer.Typer(help="Models: on disk, downloads, removal.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="id of a download, or name of its model", show_default=False)]
+FITS = {"fits": True, "changed": True, "no": False, "unknown": None}
 LOOK_EVERY_S = 0.5
 WORDS_EVERY_S = 10.0
 COLUMNS = (N_("name"), N_("source"), N_("format"), N_("parameters"), N_("quantisation"), N_("context"), N_("size"))
@@ -113,6 +116,55 @@ def token(hub: Annotated[str, typer.Argument(help="hf, hf-mirror or modelscope",
         speaker.services().downloads.tokens.keep(hub, given)
         row = {"hub": hub, "stored": bool(given.strip())}
         speaker.emit(row, lambda: speaker.line(N_("Stored.") if given.strip() else N_("Forgotten.")))
+
+
+@model.command()
+def catalogue(
+    part: Annotated[str, typer.Argument(help="part of a name, or chat, embedder, reranker", show_default=False)] = "",
+) -> None:
+    """List models to start from, and whether they would run here now (parameters × bits ÷ 8 against free memory)."""
+    with failing_well():
+        services = speaker.services()
+        wanted, room = part.casefold(), services.room()
+        found = [
+            (one, of_entry(one, *room))
+            for one in read_catalogue(services.settings.home).models
+            if wanted in one.repository.casefold() or wanted == one.use
+        ]
+        rows = [{**one.model_dump(mode="json"), "bytes": one.bytes, "fits": FITS[fit.verdict]} for one, fit in found]
+        columns = [
+            N_("name"),
+            N_("use"),
+            N_("format"),
+            N_("size, about"),
+            N_("context"),
+            N_("licence"),
+            N_("fits here"),
+        ]
+        words = [
+            (one.repository, one.use, one.format, bytes_text(one.bytes), one.context, one.licence, _verdict(fit))
+            for one, fit in found
+        ]
+        speaker.emit(rows, lambda: speaker.table([*columns, N_("fits here")], words))
+
+
+@model.command()
+def serve(
+    name: Annotated[str, typer.Argument(help="name or path of a model on this machine", show_default=False)],
+    preset: Annotated[str, typer.Option(help="such as two_gpus; without it: by the model and the free memory")] = "",
+    server: Annotated[str, typer.Option(help="name of the new server; without it: the model's")] = "",
+) -> None:
+    """Add a stopped server for a model, with what is sensible for it on this machine."""
+    with failing_well():
+        services = speaker.services()
+        record = services.serve(name, preset=preset, name=server)
+        row = services.servers.row(record, speaker.language)
+        speaker.emit(row, lambda: speaker.line(N_("Added the server “{name}”."), name=record.name))
+
+
+def _verdict(fit: Fit) -> str | None:
+    fits = FITS[fit.verdict]
+    return None if fits is None else speaker.say(N_("yes")) if fits else speaker.say(N_("no"))
 
 
 def _move(action: Callable[[], Download]) -> None:

@@ -19,9 +19,11 @@ def pull(address: Address, name: str, report: Callable[[int, int | None, str], N
     import httpx
     import ollama
 
+    # Only the server that was chosen: no proxy of the environment, and no redirect.
+    client = ollama.Client(host=address.url, trust_env=False, follow_redirects=False)
     layers: dict[str, tuple[int, int]] = {}
     try:
-        for step in ollama.Client(host=address.url).pull(name, stream=True):
+        for step in client.pull(name, stream=True):
             if step.digest and step.total:
                 layers[step.digest] = (step.completed or 0, step.total)
             done, total = (sum(part) for part in zip(*layers.values(), strict=True)) if layers else (0, None)
