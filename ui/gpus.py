@@ -29,7 +29,9 @@ from ui.i18n import _, language
 
 STYLE = Path(__file__).with_name("gpus.css")
 TICK_S = 1.0
-STEADY_S = 10.0
+STEADY_S = 15.0
+LOOK_S = 3
+"""How often it is looked whether the servers have changed."""
 A_MINUTE_MS = 60_000
 
 
@@ -50,6 +52,16 @@ class Drawn:
     summary: str
     overview: str
     processes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """HTML that Streamlit takes as it is: looking through a text for what could be dedented costs time."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
 
 
 def live(services: Services, records: Sequence[ServerRecord], processes: Any, *, with_gpus: bool) -> None:
@@ -73,14 +85,15 @@ def steady(services: Services, ledgers: Mapping[str, Any]) -> None:
 def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any, with_gpus: bool) -> None:
     with errors.shown():
         snapshot = services.gpus.now()
-        if bool(snapshot.gpus) != with_gpus or states(managed(services)) != shown:
+        look = now_ms() // 1000 % LOOK_S == 0
+        if bool(snapshot.gpus) != with_gpus or (look and states(managed(services)) != shown):
             st.rerun()
         drawn = drawing(View(snapshot.taken_at_ms, language(), tuple(id for id, *_rest in shown), snapshot))
         told = f"{drawn.summary}{_age_html(snapshot)}"
         summary = f'<div class="summary">{told}</div>' if told else ""
-        st.html(f'<div class="lectern-gpus">{summary}{drawn.overview}</div>')
+        st.html(Ready(f'<div class="lectern-gpus">{summary}{drawn.overview}</div>'))
         if drawn.processes:
-            processes.html(drawn.processes)
+            processes.html(Ready(drawn.processes))
 
 
 def _steady(services: Services, ledgers: Mapping[str, Any]) -> None:

@@ -57,14 +57,13 @@ def _charts(services: Services, snapshot: Snapshot, seconds: int) -> None:
     if known is None:
         return
     charts = [*(_gpu_charts(snapshot.gpus) if snapshot.gpus else ()), *_host_charts(snapshot.host)]
-    for first in range(0, len(charts), 2):
-        for column, chart in zip(st.columns(2), charts[first : first + 2], strict=True):
-            with column:
-                st.vega_lite_chart(
-                    spec=spec_of(chart, seconds, known.tables[chart.figure]),
-                    key=f"gpus-{chart.figure}",
-                    alt=f"{chart.title}, {_(RANGES[seconds])}",
-                )
+    with st.container(key="lectern-charts"):
+        for chart in charts:
+            st.vega_lite_chart(
+                spec=spec_of(chart, seconds, known.tables[chart.figure]),
+                key=f"gpus-{chart.figure}",
+                alt=f"{chart.title}, {_(RANGES[seconds])}",
+            )
 
 
 def _said(services: Services, known: Past | None, since_ms: int) -> str:

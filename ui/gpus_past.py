@@ -16,7 +16,7 @@ HOST = "host"
 MOST = 360
 """Points of a line: about as many as a chart has room for."""
 MIB_A_GIB = 1024
-SOONEST_MS, LATEST_MS = 10_000, 300_000
+SOONEST_MS, LATEST_MS = 15_000, 300_000
 
 
 @dataclass(frozen=True, slots=True)
