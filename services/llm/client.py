@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from services.core.errors import BadResponse, InvalidValue
 from services.core.i18n import N_
@@ -44,6 +44,11 @@ class _Model(BaseModel):
 
 class _Models(BaseModel):
     data: list[_Model]
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _none_is_empty(cls, data: object) -> object:
+        return [] if data is None else data  # an Ollama without models
 
 
 class _Slot(BaseModel):

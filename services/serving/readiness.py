@@ -16,6 +16,7 @@ from services.core.errors import PortTaken, UnavailableError, UpstreamError
 from services.core.machine import Process
 from services.llm.addresses import root_url
 from services.llm.client import OpenAIChatModel
+from services.llm.ollama import KEY as OLLAMA
 from services.llm.protocol import Endpoint
 from services.serving import children
 
@@ -36,7 +37,8 @@ def is_ready(endpoint: Endpoint, port: int, runner: Process, token: str) -> bool
         if stranger is None or _listen(children.owned(runner, token), port):
             return False
         raise port_taken(endpoint.name, port, stranger)
-    return _healthy(endpoint) and _lists_models(endpoint)
+    # Ollama is there before any model is: that is how one can be pulled.
+    return _healthy(endpoint) and (endpoint.engine == OLLAMA or _lists_models(endpoint))
 
 
 def answers(endpoint: Endpoint) -> bool:

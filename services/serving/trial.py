@@ -15,6 +15,7 @@ from services.core.errors import AppError, BadResponse, EmptyAnswer, TrialFailed
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.llm.client import OpenAIChatModel
+from services.llm.ollama import KEY as OLLAMA
 from services.llm.protocol import Endpoint, Message, Sampling, TextDelta, Usage
 
 QUESTION = "Say yes."
@@ -39,6 +40,8 @@ def passes(endpoint: Endpoint, limit_s: float, lives: Callable[[], bool]) -> boo
         lives: whether the server still runs.
     Raises: TrialFailed, with the reason.
     """
+    if endpoint.engine == OLLAMA and not endpoint.model:
+        return True  # it may have no model yet, and a question would load one that nobody asked for
     deadline_ms = ticks_ms() + limit_s * 1000
     while lives():
         try:

@@ -16,6 +16,7 @@ from services.core.errors import EngineNotInstalled, InvalidValue
 from services.serving import children
 from services.serving.engines.embeddings import Embeddings
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
+from services.serving.engines.ollama import OllamaEngine
 from services.serving.engines.protocol import MASK, Engine, LaunchCommand, Place, command_text
 from services.serving.engines.registry import ENGINES
 from services.serving.engines.ssh import Ssh, SshSpec
@@ -26,6 +27,7 @@ from tests.fakes.engine import FakeEngine
 
 LLAMA = LlamaCppSpec(model="/models/a b.gguf", served_model_name="small").row()
 VLLM = {"model": "/models/qwen", "program": sys.executable}
+OLLAMA = {"program": sys.executable}
 TUNNEL = {"host": "box", "program": sys.executable}
 PLACE = Place(4711, Path("/servers/1"), Path("/engines"))
 CASES: list[tuple[Engine, Mapping[str, Any]]] = [
@@ -33,6 +35,7 @@ CASES: list[tuple[Engine, Mapping[str, Any]]] = [
     (Vllm(), VLLM),
     (Transformers(), VLLM),
     (Embeddings(), VLLM),
+    (OllamaEngine(), OLLAMA),
     (Ssh(), TUNNEL),
     (FakeEngine(), {"flags": []}),
 ]
@@ -225,3 +228,17 @@ def test_a_name_that_would_be_an_option_or_a_command_is_refused(field: str, valu
     with pytest.raises(InvalidValue) as caught:
         Ssh().launch({**TUNNEL, field: value}, PLACE)
     assert caught.value.params["field"] == field
+
+
+def test_ollama_is_told_in_its_environment_what_was_chosen_and_nothing_else() -> None:
+    command = OllamaEngine().launch(OLLAMA, PLACE)
+    assert (command.argv[1:], command.env) == (["serve"], {"OLLAMA_HOST": "127.0.0.1:4711"})
+    chosen = {"models": "/m", "keep_alive": "-1", "flash_attention": True, "num_parallel": 4, "kv_cache_type": "q8_0"}
+    env = OllamaEngine().launch({**OLLAMA, **chosen, "env": {"OLLAMA_DEBUG": "1"}}, PLACE).env
+    assert {name.removeprefix("OLLAMA_"): value for name, value in env.items() if name != "OLLAMA_HOST"} == {
+        **{"MODELS": "/m", "KEEP_ALIVE": "-1", "FLASH_ATTENTION": "1", "NUM_PARALLEL": "4", "KV_CACHE_TYPE": "q8_0"},
+        "DEBUG": "1",
+    }
+    with pytest.raises(InvalidValue) as caught:
+        OllamaEngine().launch({**OLLAMA, "keep_alive": "for a while"}, PLACE)
+    assert caught.value.params["field"] == "keep_alive"

@@ -20,7 +20,7 @@ from services.store import StateStore
 from services.store.servers import ServerRecord
 
 HERE = "here"
-LONGEST_START_S = 240.0
+LONGEST_START_S = 170.0
 
 
 class Desk:
@@ -70,6 +70,10 @@ class Desk:
         self.until(name, lambda row: row.state == STOPPED)
         assert children.owned(None, before.launch_token) == []
         assert children.port_is_free(before.port or 0)
+
+    def nothing_left(self) -> None:
+        """No process of any launch is alive."""
+        assert not [process for token in self._tokens for process in children.owned(None, token)]
 
     def log(self, row: ServerRecord, lines: int = 60) -> list[str]:
         """The end of a server's log."""
