@@ -18,6 +18,14 @@ def _next_port(found: Found) -> Advice:
     return Advice({"port": port}, {"--port": str(port + 1)})
 
 
+def _smaller_cpu_cache(found: Found) -> Advice:
+    """Half of what is available, where vLLM on a processor wanted more for its cache."""
+    have = found.number("have")
+    if have is None or have < 2 or "for kv" not in found.line.text:
+        return Advice()
+    return Advice(flags={"VLLM_CPU_KVCACHE_SPACE": str(int(have / 2))})
+
+
 def _package(found: Found) -> Advice:
     module = str(found.params.get("package", "")).partition(".")[0]
     return Advice({"package": _PACKAGES.get(module, module)}) if module else Advice()
@@ -214,9 +222,14 @@ CAUSES = (
             Sign("cannot allocate memory"),
             Sign("std::bad_alloc"),
             Sign("memoryerror", r"^(?:\w+\.)*memoryerror\b"),
+            Sign(
+                "less than requested memory for kv",
+                r"memory on node \d+ \((?P<have>[\d.]+)/.{0,60}less than requested memory for kv \((?P<need>[\d.]+)",
+            ),
             Sign("vllm_cpu_kvcache_space", r"(?:not enough|larger|exceed|too large).{0,120}vllm_cpu_kvcache_space"),
         ),
         fatal=True,
+        advise=_smaller_cpu_cache,
     ),
     Cause(
         "killed_for_memory",
