@@ -31,7 +31,7 @@ from services.serving import advice, logs, notes, readiness
 from services.serving.diagnosis import Diagnosis
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
 from services.serving.engines.protocol import Engine, Place, command_text
-from services.serving.engines.registry import ENGINES, REMOTE
+from services.serving.engines.registry import EMBEDDERS, ENGINES, REMOTE
 from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
 from services.serving.spec import ManagedSpec, RemoteSpec
@@ -235,7 +235,7 @@ class ServerService:
 
     def default(self) -> ServerRecord | None:
         """The server that answers where none is named: a ready one, the embedded first, else one that was unloaded."""
-        near = [row for row in self._rows.list() if self._within_reach(row)]
+        near = [row for row in self._rows.list() if self._within_reach(row) and row.engine not in EMBEDDERS]
         ready = [row for row in near if row.state == READY]
         first = next((row for row in ready if row.managed and row.name == EMBEDDED), ready[0] if ready else None)
         return first or next((row for row in near if row.spec.get("idle_minutes") and on_its_way(row)), None)

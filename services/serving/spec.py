@@ -88,10 +88,6 @@ class ManagedSpec(Spec):
         cards = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, self.gpus))}
         return {**cards, **self.env}
 
-    def after_start(self) -> ManagedSpec:
-        """What is kept of it once a server was started with it."""
-        return self
-
     def secrets(self) -> tuple[str, ...]:
         """Values that nobody may see."""
         return tuple(

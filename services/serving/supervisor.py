@@ -176,6 +176,8 @@ class Supervisor:
         program = [sys.executable, "-E", "-m", "services.serving.runner", str(folder)]
         runner = children.spawn(program, env=env, new_session=True)
         self._runners.append(runner)
+        if command.kept_spec is not None:
+            self._rows.update(row.id, spec=dict(command.kept_spec))
         logger.info("server %s: process %s runs %s", row.name, runner.pid, command_text(command))
         return children.identity(runner.pid) or Process(runner.pid, 0.0)
 

@@ -218,8 +218,8 @@ def test_a_password_reaches_ssh_through_askpass_and_is_kept_only_if_asked() -> N
     said = subprocess.run([command.env["SSH_ASKPASS"], "Password:"], env=command.env, capture_output=True, text=True)
     assert said.stdout == "s3cret\n"
     for keep, kept in ((False, ""), (True, "s3cret")):
-        spec = SshSpec.of({**TUNNEL, "password": "s3cret", "keep_password": keep})
-        assert spec.after_start().row()["password"] == kept
+        spec = Ssh().launch({**TUNNEL, "password": "s3cret", "keep_password": keep}, PLACE).kept_spec
+        assert spec and spec["password"] == kept
 
 
 @pytest.mark.parametrize("field", ["host", "user", "remote_host"])

@@ -40,6 +40,7 @@ def servers(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     try:
         small = {"max_inputs": 4, "max_request_mib": 1}
         yield {kind: desk.started(kind, "embeddings", model=str(folder), **small) for kind, folder in models.items()}
+        assert desk.service.default() is None  # no chat chooses them by itself
         for kind in models:
             desk.stopped(kind)
     finally:

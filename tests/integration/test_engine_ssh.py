@@ -122,9 +122,11 @@ def test_a_passphrase_opens_the_key_and_stands_on_no_command_line(desk: Desk, bo
     assert row.state == READY, desk.log(row)
     assert not any("sesame" in " ".join(process.cmdline()) for process in children.owned(None, row.launch_token))
     assert "sesame" not in (folder_of(desk.layout, row) / "launch.json").read_text()
+    assert desk.service.show("box").spec["password"] == ""
     desk.stopped("box")
-    wrong = desk.service.change("box", {"password": "shut"})
-    assert wrong and "Permission denied" in refusal(desk.settled("box"))
+    desk.service.change("box", {"password": "shut", "keep_password": True})
+    assert "Permission denied" in refusal(desk.settled("box"))
+    assert desk.service.show("box").spec["password"] == "shut"
 
 
 def test_a_tunnel_that_was_cut_comes_back(desk: Desk, far_server: int, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_warning_is_no_failure(line: str) -> None:
     ("lines", "flags"),
     [
         (["ValueError: Available memory on node 0 (14.87/16.84 GiB) on kv cache allocation is less than requested"
-          " memory for kv (4000.0 GiB). Decrease --kv-cache-memory-bytes, VLLM_CPU_KVCACHE_SPACE, or reduce CPU memory used."],
+          " memory for kv (4000.0 GiB). Decrease --kv-cache-memory-bytes, VLLM_CPU_KVCACHE_SPACE"],
          {"VLLM_CPU_KVCACHE_SPACE": "7"}),
         (["Free memory on device (6.10/10.00 GiB) on startup is less than desired GPU memory utilization"
           " (0.9, 9.00 GiB)"],

@@ -34,6 +34,8 @@ class LaunchCommand:
     env: dict[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values in either that nobody may see."""
+    kept_spec: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What is left of the spec once it was started: without what serves for one start. None: all of it."""
 
 
 class Engine(Protocol):

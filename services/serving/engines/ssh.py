@@ -103,7 +103,8 @@ class Ssh:
         env = {**self._password(secret), **chosen.env}
         hidden = (secret, chosen.api_key.get_secret_value())
         secrets = (*chosen.secrets(), *(value for value in hidden if value))
-        return LaunchCommand([*argv, *chosen.extra_args, chosen.host], env, secrets)
+        argv += [*chosen.extra_args, chosen.host]
+        return LaunchCommand(argv, env, secrets, kept_spec=chosen.after_start().row())
 
     @staticmethod
     def _key(chosen: SshSpec) -> list[str]:
