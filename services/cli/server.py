@@ -13,7 +13,9 @@ from services.cli.output import failing_well, speaker
 from services.core.errors import WorkerNotRunning
 from services.core.i18n import N_
 from services.core.units import milliseconds_text
+from services.serving import host_keys
 from services.serving.engines.registry import ENGINES, REMOTE
+from services.serving.places import folder_of
 from services.serving.service import ServerService
 from services.store.servers import ServerRecord
 
@@ -100,6 +102,28 @@ def restart(name: Name) -> None:
 def stop(name: Name) -> None:
     """Wish a managed server stopped."""
     _wish(name, lambda servers: servers.stop)
+
+
+@server.command()
+def trust(
+    name: Name,
+    fingerprint: Annotated[str, typer.Option(help="accept the key with this fingerprint, such as SHA256:…")] = "",
+) -> None:
+    """Show the host keys of the machine behind an SSH tunnel, or accept one: compare it with what its owner tells."""
+    with failing_well():
+        services = speaker.services()
+        row = services.servers.show(name)
+        if fingerprint:
+            keys = [host_keys.trust(services.settings.layout, row, fingerprint)]
+        else:
+            keys = host_keys.offered(row)
+        known = {key.fingerprint for key in host_keys.accepted(folder_of(services.settings.layout, row))}
+        rows = [
+            {"kind": key.kind, "fingerprint": key.fingerprint, "accepted": key.fingerprint in known} for key in keys
+        ]
+        columns = [N_("kind"), N_("fingerprint"), N_("accepted")]
+        keys_of = ("kind", "fingerprint", "accepted")
+        speaker.emit(rows, lambda: speaker.table(columns, [speaker.values(row, keys_of) for row in rows]))
 
 
 @server.command()

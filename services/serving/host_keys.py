@@ -11,8 +11,11 @@ from pathlib import Path
 
 from services.core.errors import EngineNotInstalled, InvalidValue, ServerNotReady
 from services.core.i18n import N_
+from services.core.paths import Layout
 from services.core.phrases import phrase
 from services.serving.engines.ssh import INSTALL, KNOWN_HOSTS, Ssh, SshSpec
+from services.serving.places import folder_of
+from services.store.servers import ServerRecord
 
 TIMEOUT_S = 10
 _PREFERRED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
@@ -45,6 +48,23 @@ def fetch(host: str, port: int = 22) -> list[HostKey]:
     if not keys:
         raise ServerNotReady(name=host, url=f"{host}:{port}")
     return sorted(keys, key=lambda key: _PREFERRED.index(key.kind) if key.kind in _PREFERRED else len(_PREFERRED))
+
+
+def offered(row: ServerRecord) -> list[HostKey]:
+    """The keys that the machine behind a tunnel shows at present. Raises: as `fetch`."""
+    if row.engine != Ssh.key:
+        raise InvalidValue(field=N_("engine"), value=row.engine, reason=N_("it is no SSH tunnel"))
+    spec = SshSpec.of(row.spec)
+    return fetch(spec.host, spec.port)
+
+
+def trust(layout: Layout, row: ServerRecord, fingerprint: str) -> HostKey:
+    """Accept the key with this fingerprint for a tunnel, if its machine shows it. Raises: InvalidValue, as `fetch`."""
+    for key in offered(row):
+        if key.fingerprint == fingerprint.strip():
+            accept(folder_of(layout, row), [key])
+            return key
+    raise InvalidValue(field=N_("fingerprint"), value=fingerprint[:80], reason=N_("the machine shows no such key"))
 
 
 def accept(folder: Path, keys: list[HostKey]) -> None:

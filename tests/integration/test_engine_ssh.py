@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -100,6 +101,25 @@ def test_the_fingerprint_that_is_shown_is_the_one_of_the_machines_key(box: Sshd,
     assert key.kind == "ssh-ed25519" and key.fingerprint == shown.split()[1]
     host_keys.accept(tmp_path / "server", [key])
     assert host_keys.accepted(tmp_path / "server") == [key] and host_keys.accepted(tmp_path) == []
+
+
+def test_a_key_is_trusted_on_the_command_line_by_its_fingerprint_and_no_other(box: Sshd, own_home: Path) -> None:
+    reach = ["--host", "127.0.0.1", "--port", str(box.port)]
+    assert lectern("server", "create", "cli-box", "--engine", "ssh", *reach).returncode == 0
+    (shown,) = json.loads(lectern("--json", "server", "trust", "cli-box").stdout)
+    assert shown["fingerprint"] == host_keys.fetch("127.0.0.1", box.port)[0].fingerprint and not shown["accepted"]
+    assert lectern("server", "trust", "cli-box", "--fingerprint", "SHA256:other").returncode != 0
+    (trusted,) = json.loads(
+        lectern("--json", "server", "trust", "cli-box", "--fingerprint", shown["fingerprint"]).stdout
+    )
+    assert trusted["accepted"]
+    (later,) = json.loads(lectern("--json", "server", "trust", "cli-box").stdout)
+    assert later["accepted"]
+
+
+def lectern(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services", *arguments]
+    return subprocess.run(command, cwd=children.ROOT, capture_output=True, text=True, timeout=60)
 
 
 def test_a_machine_without_an_sshd_shows_no_key() -> None:
