@@ -39,10 +39,8 @@ def _facts(snapshot: Snapshot) -> list[str]:
 
 def card_html(gpu: GpuReading, colours: Looks) -> str:
     """A GPU; one that does not answer says why."""
-    head = (
-        f'<header><span class="index">GPU {gpu.index}</span>'
-        f'<span class="name">{html_text(gpu.name or _("unknown model"))}</span></header>'
-    )
+    name = gpu.name or _("unknown model")
+    head = f'<header><span class="index">GPU {gpu.index}</span><span class="name">{html_text(name)}</span></header>'
     if gpu.error:
         return f'<article class="gpu lost">{head}{_lost_html(gpu.error)}</article>'
     return (
@@ -54,23 +52,24 @@ def card_html(gpu: GpuReading, colours: Looks) -> str:
 def no_gpu_html(driver: DriverState) -> str:
     """Why there is no GPU to be seen, and what to do. It is no failure: everything runs on the CPU meanwhile."""
     reason = _("Reason: {reason}.", reason=_(driver.reason)) if driver.reason else _("The driver lists no GPU.")
+    title = _("No GPU on this machine")
     remedy = _(
         "If this machine has an NVIDIA GPU, install NVIDIA's driver; the card appears here by itself. "
         "Until then everything runs on the CPU."
     )
     return (
         '<div class="none"><span class="lectern-icon" aria-hidden="true">memory</span>'
-        f'<div><p class="title">{html_text(_("No GPU on this machine"))}</p>'
+        f'<div><p class="title">{html_text(title)}</p>'
         f"<p>{html_text(reason)}</p><p>{html_text(remedy)}</p></div></div>"
     )
 
 
 def _lost_html(reason: str) -> str:
+    state, told = _("does not answer"), _("Reason: {reason}.", reason=_(reason))
     remedy = _("What ran on it has ended or hangs. Restarting the machine often brings the GPU back.")
     return (
         '<div class="lectern-badge failed"><span class="lectern-icon" aria-hidden="true">error</span>'
-        f"{html_text(_('does not answer'))}</div>"
-        f"<p>{html_text(_('Reason: {reason}.', reason=_(reason)))}</p><p>{html_text(remedy)}</p>"
+        f"{html_text(state)}</div><p>{html_text(told)}</p><p>{html_text(remedy)}</p>"
     )
 
 

@@ -24,7 +24,8 @@ def host_html(host: HostReading) -> str:
         else gauge_html(_("Swap"), _("none"), "", None),
         _memory(_("Disk"), host.disk_used_bytes, host.disk_total_bytes, free),
     )
-    return f'<section class="host"><h3>{html_text(_("Host"))}</h3><div class="gauges">{"".join(gauges)}</div></section>'
+    title = _("Host")
+    return f'<section class="host"><h3>{html_text(title)}</h3><div class="gauges">{"".join(gauges)}</div></section>'
 
 
 def _memory(label: str, used: int | None, total: int | None, note: str = "") -> str:

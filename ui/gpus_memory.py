@@ -48,14 +48,15 @@ def memory_html(gpu: GpuReading, colours: Looks) -> str:
     held = list(parts(gpu.holdings or (), colours))
     told = [*held, *_rest(gpu)]
     figures = memory_of(gpu.used_bytes, gpu.total_bytes)
+    title = _("GPU memory")
     bar = bar_html(
-        f"{_('Memory')}: {figures}",
+        f"{title}: {figures}",
         [(part.look, share(part.held_bytes, gpu.total_bytes)) for part in told if part.look != FREE],
         tall=True,
     )
     legend = "".join(_legend_html(part) for part in told)
     return (
-        f'<div class="line"><span class="label">{html_text(_("Memory"))}</span>'
+        f'<div class="line"><span class="label">{html_text(title)}</span>'
         f'<span class="value">{figures}</span></div>{bar}<ul class="legend">{legend}</ul>'
         f"{''.join(_mig_html(gpu, instance, colours) for instance in gpu.mig)}"
     )

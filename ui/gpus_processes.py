@@ -32,7 +32,8 @@ def processes_html(snapshot: Snapshot, colours: Looks) -> str:
     elif not silent:
         notes.append(_("No process holds GPU memory."))
     said = "".join(f'<p class="lectern-facts">{html_text(note)}</p>' for note in notes)
-    return f"<section><h3>{html_text(_('Processes'))}</h3>{_table_html(held, colours) if held else ''}{said}</section>"
+    title = _("Processes")
+    return f"<section><h3>{html_text(title)}</h3>{_table_html(held, colours) if held else ''}{said}</section>"
 
 
 def _place(held: tuple[GpuReading, Holding]) -> tuple[float, int, int]:

@@ -119,6 +119,18 @@ def test_a_message_is_marked_as_a_whole() -> None:
     assert found == []
 
 
+def test_every_message_is_found_by_the_extraction() -> None:
+    """A call inside of an f-string's braces is text to the extraction: no catalogue would hold its message."""
+    known = {form for message in messages() for form in forms(message)}
+    lost = []
+    for path in modules():
+        for call in nodes(path, ast.Call):
+            first = call.args[0] if dotted(call.func).rpartition(".")[2] in KEYWORDS and call.args else None
+            if isinstance(first, ast.Constant) and first.value and first.value not in known:
+                lost.append(f"{at(path, call)} {first.value!r}")
+    assert lost == []
+
+
 def literals(node: ast.expr) -> Iterator[str]:
     """The text that an argument shows without a catalogue having been asked."""
     match node:
