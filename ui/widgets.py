@@ -17,17 +17,17 @@ from ui.text import html_text, markdown_text
 
 READY, WORKING, FAILED, STOPPED = "ready", "working", "failed", "stopped"
 ICONS = {READY: "check_circle", WORKING: "pending", FAILED: "error", STOPPED: "stop_circle"}
-OWN_ICONS = {"warning": "warning"}
+OWN_ICONS = {"warning": "warning", "fits_changed": "tune", "does_not_fit": "block"}
 """Icons of states that have another one than their look."""
 
 LOOKS = {
-    READY: ("ready", "running"),
+    READY: ("ready", "running", "fits"),
     WORKING: (
         *("indexing", "queued", "reading", "splitting", "embedding"),
-        *("waiting", "starting", "stopping", "downloading", "deleting", "warning"),
+        *("waiting", "starting", "stopping", "downloading", "deleting", "warning", "fits_changed"),
     ),
-    FAILED: ("failed", "unreachable", "interrupted", "critical"),
-    STOPPED: ("empty", "stopped", "cancelled", "paused"),
+    FAILED: ("failed", "unreachable", "interrupted", "critical", "broken"),
+    STOPPED: ("empty", "stopped", "cancelled", "paused", "does_not_fit"),
 }
 STATES = {state: (look, STATE_WORDS[state]) for look, states in LOOKS.items() for state in states}
 """What each state looks like and is called; the words are the same on every page."""
@@ -84,15 +84,18 @@ def remark(rendered: Rendered) -> None:
 
 
 @contextmanager
-def row(name: str, facts: Sequence[object] = (), state: str = "") -> Iterator[Any]:
+def row(name: str, facts: Sequence[object] = (), state: str = "", *, code: bool = False) -> Iterator[Any]:
     """A bordered row for a thing with actions: name, facts, state; what is drawn inside stands at its right end.
+
+    Args:
+        code: whether the name is a model id or a path, and stands in the code font.
 
     Yields the place beneath them, for what else is to say about the thing.
     """
-    box = st.container(border=True, gap="xsmall")
+    box, named = st.container(border=True, gap="xsmall"), "name lectern-mono" if code else "name"
     with box, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.html(
-            f'<div class="lectern-row"><span class="name">{html_text(name)}</span>{_facts_html(facts)}</div>',
+            f'<div class="lectern-row"><span class="{named}">{html_text(name)}</span>{_facts_html(facts)}</div>',
             width="stretch",
         )
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right", width="content"):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.core.i18n import N_
 from services.hub.sources.huggingface import HuggingFace
 from services.hub.sources.modelscope import ModelScope
 from services.hub.sources.protocol import Source
 
 HUBS = ("hf", "hf-mirror", "modelscope", "ollama")
-PLACES = {"hf": "Hugging Face", "hf-mirror": N_("The mirror"), "modelscope": "ModelScope", "ollama": "Ollama"}
+PLACES = {"hf": "Hugging Face", "hf-mirror": "HF mirror", "modelscope": "ModelScope", "ollama": "Ollama"}
 SOURCES: Mapping[str, Source] = {"hf": HuggingFace(), "hf-mirror": HuggingFace(), "modelscope": ModelScope()}
 """All but Ollama, which loads by itself."""

@@ -1,0 +1,28 @@
+"""Models: what is on this machine, what is on its way, and what to start from."""
+
+import streamlit as st
+
+from services.core.i18n import N_
+from ui import frame, models, models_catalogue, models_downloads, models_wish
+from ui.i18n import _
+from ui.widgets import beside_title, empty_state
+
+with frame.page(N_("Models")) as services:
+    here, coming = services.models.list(), services.downloads.list()
+    free = models.room(services)
+    with beside_title():
+        if st.button(_("Sources"), icon=":material/tune:"):
+            models_wish.sources_dialog(services)
+        if (here or coming) and st.button(_("Download a model"), icon=":material/download:", type="primary"):
+            models_wish.wish_dialog(services)
+    models_downloads.download_list(services)
+    if here:
+        models.model_list(services, here, free)
+    elif not coming and empty_state(
+        _("No model on this machine yet"),
+        _("Bring one here from a hub, or choose a folder under Sources. The list below is a good place to start."),
+        _("Download a model"),
+        key="no-model",
+    ):
+        models_wish.wish_dialog(services)
+    models_catalogue.catalogue_list(services, free)
