@@ -18,6 +18,7 @@ from ui.widgets import safe_text
 LOOKED = "models.looked"
 ADDRESSES = {hub: f"{hub.replace('-', '_')}_endpoint" for hub in HUBS}
 """The product setting that holds the address of each hub."""
+EXAMPLE, OLLAMA_EXAMPLE = "Qwen/Qwen3-8B", "qwen3:8b"
 
 
 def wish_dialog(services: Services, repository: str = "", hub: str = "hf", files: Sequence[str] = ()) -> None:
@@ -28,9 +29,8 @@ def wish_dialog(services: Services, repository: str = "", hub: str = "hf", files
         with errors.shown():
             places = {key: _(PLACES[key]) for key in HUBS}
             chosen = st.selectbox(_("From"), HUBS, index=HUBS.index(hub), format_func=places.__getitem__)
-            name = st.text_input(
-                _("Model"), repository, placeholder="qwen3:8b" if chosen == "ollama" else "Qwen/Qwen3-8B"
-            )
+            example = OLLAMA_EXAMPLE if chosen == "ollama" else EXAMPLE
+            name = st.text_input(_("Model"), repository, placeholder=example)
             pattern = revision = ""
             if chosen != "ollama":
                 pattern = st.text_input(
