@@ -38,7 +38,7 @@ def spec_of(chart: Chart, seconds: int, table: pa.Table) -> dict[str, Any]:
         "data": {"name": PAST},
         "datasets": {PAST: table},
         "height": HEIGHT,
-        "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0},
+        "padding": {"left": 4, "right": 8, "top": 6, "bottom": 0},
         "encoding": {"x": _time_axis(seconds)},
         "layer": [_lines(chart), _reading(chart)],
     }
@@ -61,6 +61,7 @@ def _lines(chart: Chart) -> dict[str, Any]:
             "axis": {
                 "title": None,
                 "format": ",.0f",
+                "labelFlush": False,
                 "values": [chart.top * part / TICKS for part in range(TICKS + 1)],
             },
         },

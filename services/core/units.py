@@ -13,7 +13,7 @@ def bytes_text(count: int | float | None) -> str:
     for limit, unit in ((KIB, "B"), (MIB, "KiB"), (GIB, "MiB")):
         if abs(count) < limit:
             return f"{count:.0f} B" if unit == "B" else f"{count / (limit / 1024):.1f} {unit}"
-    return f"{count / GIB:.1f} GiB"
+    return f"{count / GIB:,.1f} GiB"
 
 
 def milliseconds_text(value: float | None) -> str:
