@@ -15,6 +15,7 @@ from services.cli.engine import engine
 from services.cli.gpus import gpus
 from services.cli.kb import kb
 from services.cli.model import model
+from services.cli.ollama import ollama
 from services.cli.output import speaker
 from services.cli.plan import plan
 from services.cli.server import server
@@ -31,6 +32,7 @@ app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
 app.add_typer(model, name="model")
+app.add_typer(ollama, name="ollama")
 app.command()(ask)
 app.command()(diagnose)
 app.command()(plan)

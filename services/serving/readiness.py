@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from services.serving import children
 
 TIMEOUT_S = 2.0
 REMOTE_TIMEOUT_S = 4.0
+LOOK_AGAIN_S = 1.0
 A = TypeVar("A")
 
 
@@ -33,8 +35,8 @@ def is_ready(endpoint: Endpoint, port: int, runner: Process, token: str) -> bool
     if not _somebody_listens(port):
         return False
     if not _listen(children.owned(runner, token), port):
-        stranger = listener(port)
-        if stranger is None or _listen(children.owned(runner, token), port):
+        stranger = _stranger(port, runner, token)
+        if stranger is None:
             return False
         raise port_taken(endpoint.name, port, stranger)
     # Ollama is there before any model is: that is how one can be pulled.
@@ -107,6 +109,22 @@ class Questions(Generic[A]):
     def close(self) -> None:
         """End the threads; each question ends by its own time limit."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _stranger(port: int, runner: Process, token: str) -> Listener | None:
+    """Who listens there and is none of the server's processes; None where nobody does.
+
+    Somebody without a pid is looked at twice: the socket of a server that is just ending has no owner for a moment.
+    """
+    seen = None
+    for pause_s in (LOOK_AGAIN_S, 0):
+        seen = listener(port)
+        if seen is None or _listen(children.owned(runner, token), port):
+            return None
+        if seen.pid:
+            return seen
+        time.sleep(pause_s)
+    return seen
 
 
 def _somebody_listens(port: int) -> bool:

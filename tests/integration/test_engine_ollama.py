@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -144,3 +146,19 @@ def test_where_ollama_is_missing_its_install_command_is_shown(tmp_path: Path, mo
     with pytest.raises(EngineNotInstalled) as caught:
         OllamaEngine().launch({}, Place(1, tmp_path, tmp_path))
     assert INSTALL in caught.value.render().message
+
+
+def test_the_command_line_lists_loads_and_unloads(server: Ollama, desk: Desk) -> None:
+    def lectern(*arguments: str) -> Any:
+        command = [sys.executable, "-m", "services", "--json", "--home", str(desk.settings.home), "ollama", *arguments]
+        done = subprocess.run(command, cwd=children.ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    lectern("load", "o", NAME, "--keep-alive", "-1")
+    (row,) = lectern("list", "o")
+    assert (row["name"], row["loaded"]["gpu_bytes"]) == (NAME, SIZE)
+    assert lectern("show", "o", NAME)["context_tokens"] == 40960
+    lectern("unload", "o", NAME)
+    assert lectern("list", "o")[0]["loaded"] is None
+    assert lectern("delete", "o", NAME) == {"removed": NAME} and lectern("list", "o") == []
