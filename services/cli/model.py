@@ -145,7 +145,7 @@ def catalogue(
             (one.repository, one.use, one.format, bytes_text(one.bytes), one.context, one.licence, _verdict(fit))
             for one, fit in found
         ]
-        speaker.emit(rows, lambda: speaker.table([*columns, N_("fits here")], words))
+        speaker.emit(rows, lambda: speaker.table(columns, words))
 
 
 @model.command()
