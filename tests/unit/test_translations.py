@@ -15,7 +15,9 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 from pydantic import BaseModel
 
+from services.core.errors import kinds
 from services.core.i18n import DEFAULT_LANGUAGE, DOMAIN, LANGUAGES, LOCALE_DIR
+from services.core.phrases import SPOKEN
 from services.core.settings import Settings
 from services.store.product import ProductSettings
 from tests.unit.sources import at, dotted, modules, nodes, relative
@@ -128,6 +130,18 @@ def test_every_message_is_found_by_the_extraction() -> None:
             first = call.args[0] if dotted(call.func).rpartition(".")[2] in KEYWORDS and call.args else None
             if isinstance(first, ast.Constant) and first.value and first.value not in known:
                 lost.append(f"{at(path, call)} {first.value!r}")
+    assert lost == []
+
+
+def test_words_in_an_error_are_parameters_that_are_translated() -> None:
+    """`found=N_("…")` would be shown as it is; `found=phrase(N_("…"))` is translated with the message."""
+    errors, lost = {kind.__name__ for kind in kinds()}, []
+    for path in modules():
+        for call in (call for call in nodes(path, ast.Call) if dotted(call.func) in errors):
+            marked = [
+                word for word in call.keywords if isinstance(word.value, ast.Call) and dotted(word.value.func) == "N_"
+            ]
+            lost += [f"{at(path, word.value)} {word.arg}" for word in marked if word.arg not in SPOKEN]
     assert lost == []
 
 
