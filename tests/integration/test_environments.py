@@ -76,3 +76,19 @@ def test_an_unknown_engine_is_refused(environments: Environments, name: str) -> 
 
 def test_the_shipped_pins_name_every_engine(tmp_path: Path) -> None:
     assert {found.name for found in Environments(tmp_path).all()} == {"embeddings", "transformers", "vllm"}
+
+
+def test_the_index_of_the_users_own_pip_settings_is_asked(
+    environments: Environments, index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in pip_environment(index):
+        monkeypatch.delenv(name)
+    settings = tmp_path / "home" / ".config" / "pip" / "pip.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"[global]\nindex-url = {index.url}\nno-index = false\nfind-links =\nretries = 0\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    for part in ("a", "b"):
+        index.add(f"lectern-part-{part}", {"__init__.py": b""})
+    assert environments.build("tiny", quiet).state == "ready"
+    assert len(index.served) >= 2
