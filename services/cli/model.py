@@ -174,16 +174,16 @@ def _move(action: Callable[[], Download]) -> None:
 
 def _await(wished: Download) -> Download:
     """Show how far it is until it has come to rest; interrupting this does not interrupt the download."""
-    said = 0.0
+    said, shows = 0.0, not speaker.json
     while wished.state in ("queued", "downloading"):
         time.sleep(LOOK_EVERY_S)
         wished = speaker.services().downloads.find(wished.id)
-        if sys.stderr.isatty():
+        if shows and sys.stderr.isatty():
             typer.echo(f"\r\033[K{_words(wished)}", nl=False, err=True)
-        elif time.monotonic() - said > WORDS_EVERY_S:
+        elif shows and time.monotonic() - said > WORDS_EVERY_S:
             said = time.monotonic()
             typer.echo(_words(wished), err=True)
-    if sys.stderr.isatty():
+    if shows and sys.stderr.isatty():
         typer.echo(err=True)
     return wished
 

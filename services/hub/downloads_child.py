@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -84,6 +84,8 @@ def fetch(order: Order, tell: Tell) -> None:
     source = SOURCES[order.hub]
     remote = source.look(order.address, order.repository, order.revision)
     wanted = choose(remote.files, order.patterns)
+    if _is_here(order, remote.revision, wanted):
+        return
     order.draft.mkdir(mode=0o700, parents=True, exist_ok=True)
     total = sum(file.bytes or 0 for file in wanted)
     files.make_room(order.draft, total - bytes_below(order.draft), shutil.disk_usage)
@@ -115,6 +117,15 @@ def _weight(file: RemoteFile) -> tuple[bool, str]:
 def _whole(path: Path, file: RemoteFile) -> bool:
     """Whether an earlier try has loaded it: under its own name stands only what was checked."""
     return path.is_file() and (file.bytes is None or path.stat().st_size == file.bytes)
+
+
+def _is_here(order: Order, revision: str, wanted: Sequence[RemoteFile]) -> bool:
+    """Whether the same was loaded before: a server may use it, so it is not loaded anew."""
+    try:
+        told = json.loads((order.folder / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return told.get("revision") == revision and all(_whole(order.folder / file.path, file) for file in wanted)
 
 
 def _settle(order: Order, told: dict[str, Any], licence: str | None) -> None:

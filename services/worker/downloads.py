@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections import deque
 from typing import Any
@@ -87,6 +88,8 @@ class DownloadKeeper:
             return False
         finally:
             loading.end()
+            if self._downloads.rows.get(id) is None:  # forgotten meanwhile, perhaps before the last byte was written
+                shutil.rmtree(order.draft, ignore_errors=True)
 
 
 class _Progress:

@@ -26,6 +26,7 @@ class Hub:
     """What the hub has, what was asked of it, and what goes wrong."""
 
     models: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    commit: str = COMMIT
     token: str = ""
     """What must be shown; empty: nothing."""
     gated: bool = False
@@ -147,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _hugging_face_model(self, repository: str, revision: str | None) -> None:
         if not self._known(repository):
             return
-        if revision not in (None, "main", COMMIT):
+        if revision not in (None, "main", self.hub.commit):
             self._json(404, {"error": "Invalid rev id"}, **{"X-Error-Code": "RevisionNotFound"})
             return
         siblings = []
@@ -158,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
                 one["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
             siblings.append(one)
         card = {"license": "apache-2.0"}
-        self._json(200, {"id": repository, "sha": COMMIT, "siblings": siblings, "cardData": card, "tags": []})
+        self._json(200, {"id": repository, "sha": self.hub.commit, "siblings": siblings, "cardData": card, "tags": []})
 
     def _hugging_face_file(self, repository: str, name: str) -> None:
         if not self._known(repository):

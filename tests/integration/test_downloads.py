@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,7 +157,9 @@ def test_a_server_that_knows_no_ranges_sends_it_all_again(services: Services, ke
     assert (services.models.find(NAME).path / "model.safetensors").read_bytes() == WEIGHTS
 
 
-@pytest.mark.parametrize(("place", "name"), [("hf", "model.safetensors"), ("hf", "config.json")])
+@pytest.mark.parametrize(
+    ("place", "name"), [("hf", "model.safetensors"), ("hf", "config.json"), ("modelscope", "model.safetensors")]
+)
 def test_what_is_not_what_was_promised_is_discarded(
     services: Services, keeper: DownloadKeeper, hub: Hub, place: str, name: str
 ) -> None:
@@ -215,11 +218,76 @@ def test_a_hub_that_does_not_answer_is_named(services: Services, keeper: Downloa
     assert code(failed) == "hub_unreachable" and "http://127.0.0.1:9" in str(failed.error)
 
 
-def test_room_is_looked_for_before_anything_is_loaded(services: Services, hub: Hub, tmp_path: Path) -> None:
+def test_what_would_be_loaded_is_told_before(services: Services, hub: Hub) -> None:
     offer = services.downloads.offer(DownloadWish("hf", NAME))
     assert offer and offer.bytes == len(CONFIG) + len(WEIGHTS) + 7 and offer.free_bytes > 0
-    with pytest.raises(Exception, match="full"):
-        files.make_room(tmp_path, offer.free_bytes * 2, lambda _: type("Room", (), {"free": offer.free_bytes})())
+    assert {file.path for file in offer.chosen} == {"config.json", "README.md", "model.safetensors"}
+    assert hub.asked == []
+
+
+@pytest.fixture
+def small_disk(services: Services) -> Iterator[Path]:
+    """A file system below the models' folder that has room for the model, but not for the reserve beside it."""
+    folder = services.settings.layout.models / ".loading"
+    folder.mkdir()
+    options = f"size={files.RESERVE_BYTES + 2_000_000}"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_room_is_looked_for_before_anything_is_loaded(
+    services: Services, keeper: DownloadKeeper, hub: Hub, small_disk: Path
+) -> None:
+    failed = settled(services, keeper, DownloadWish("hf", NAME))
+    assert code(failed) == "disk_full" and str(small_disk) in str(failed.error) and hub.asked == []
+
+
+def test_a_disk_that_fills_up_meanwhile_is_named_and_what_was_loaded_is_kept(
+    services: Services, keeper: DownloadKeeper, hub: Hub, small_disk: Path
+) -> None:
+    hub.models[NAME]["model.safetensors"] = WEIGHTS[:1_500_000]
+    hub.stall_at = "model.safetensors"
+    services.downloads.wish(DownloadWish("hf", NAME))
+    keeper.tick()
+    assert hub.stalled.wait(60)
+    with (small_disk / "ballast").open("wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, files.RESERVE_BYTES + 1_000_000)
+        hub.released.set()
+        failed = settled(services, keeper, DownloadWish("hf", NAME))
+    assert code(failed) == "disk_full" and failed.kept_bytes > 0
+    (small_disk / "ballast").unlink()
+
+
+def test_what_is_here_already_is_not_loaded_again_and_a_newer_one_takes_its_place(
+    services: Services, keeper: DownloadKeeper, hub: Hub
+) -> None:
+    settled(services, keeper, DownloadWish("hf", NAME))
+    asked, path = list(hub.asked), services.models.find(NAME).path
+    before = (path / "model.safetensors").stat().st_ino
+    assert settled(services, keeper, DownloadWish("hf", NAME)).state == "ready"
+    assert hub.asked == asked and (path / "model.safetensors").stat().st_ino == before
+    hub.commit = "d00d" + "0" * 36
+    hub.models[NAME]["model.safetensors"] = WEIGHTS[::-1]
+    assert settled(services, keeper, DownloadWish("hf", NAME)).state == "ready"
+    assert services.models.find(NAME).revision == hub.commit
+    assert (path / "model.safetensors").read_bytes() == WEIGHTS[::-1]
+
+
+def test_what_is_forgotten_while_it_is_loaded_leaves_nothing(
+    services: Services, keeper: DownloadKeeper, hub: Hub
+) -> None:
+    hub.stall_at = "model.safetensors"
+    wished = services.downloads.wish(DownloadWish("hf", NAME))
+    keeper.tick()
+    assert hub.stalled.wait(60)
+    services.downloads.forget(wished.id)
+    keeper.close()
+    assert all_idle() and not list((services.settings.layout.models / ".loading").iterdir())
 
 
 def test_a_cancelled_download_stops_says_what_it_keeps_and_can_be_forgotten(

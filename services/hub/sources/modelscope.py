@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from services.core.errors import AppError, HashMismatch
 from services.core.hub_errors import HubUnreachable, LoadingFailed, ModelGated, ModelNotFound, TokenRefused
+from services.core.i18n import N_
+from services.core.phrases import phrase
 from services.hub import files
 from services.hub.sources.protocol import Address, Remote, RemoteFile
 
@@ -34,7 +36,7 @@ class ModelScope:
 
     def load(self, address: Address, remote: Remote, file: RemoteFile, into: Path) -> None:
         """Load one file; the client resumes it, checks its hash and moves it into place."""
-        with files.written(into / file.path, file.bytes or 0), _gate(address, remote.repository):
+        with files.written(into / file.path, file.bytes or 0), _gate(address, remote.repository, file):
             _client(address, into / SCRATCH).download_file(
                 remote.repository,
                 "model",
@@ -57,7 +59,7 @@ def _client(address: Address, scratch: Path) -> HubApi:
 
 
 @contextmanager
-def _gate(address: Address, repository: str) -> Iterator[None]:
+def _gate(address: Address, repository: str, file: RemoteFile | None = None) -> Iterator[None]:
     from modelscope_hub import errors
 
     try:
@@ -65,7 +67,10 @@ def _gate(address: Address, repository: str) -> Iterator[None]:
     except AppError:
         raise
     except errors.FileIntegrityError as error:
-        raise HashMismatch(name=repository, found="?", expected="?") from error
+        # The client has discarded it, and says no more of what it found than a part of its hash.
+        expected = file.sha256 if file and file.sha256 else "?"
+        name = file.path if file else repository
+        raise HashMismatch(name=name, found=phrase(N_("another one")), expected=expected) from error
     except errors.NotExistError as error:
         raise ModelNotFound(place=address.place, name=repository) from error
     except errors.AuthenticationError as error:
