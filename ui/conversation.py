@@ -14,6 +14,7 @@ from services.core.clock import now_ms
 from services.core.errors import from_row
 from services.core.phrases import state_word
 from services.core.units import milliseconds_text
+from services.serving.engines.registry import EMBEDDERS
 from services.store.conversations import TurnRecord
 from ui import citations, errors, i18n
 from ui.i18n import _, ngettext
@@ -32,7 +33,7 @@ def composer(
     names = {PLAIN: _("No documents: plain chat")} | {
         summary.base.id: summary.base.name for summary in services.knowledge.bases()
     }
-    servers = {record.id: record for record in services.servers.list()}
+    servers = {record.id: record for record in services.servers.list() if record.engine not in EMBEDDERS}
     with st.bottom:
         with st.container(horizontal=True, wrap=False, key="lectern-composer"):
             wanted = base_id if base_id in names else list(names)[-1] if base_id is None else PLAIN

@@ -46,7 +46,7 @@ def diagnosed(
     except Exception as error:  # noqa: BLE001 - a failure that nobody can explain is still told as one
         incident(logger, error, f"diagnosing {row.name}")
         return []
-    return [Diagnosis.of(masked(diagnosis.row(), _secrets(spec))) for diagnosis in found]
+    return [Diagnosis.of(masked(diagnosis.row(), spec.secrets())) for diagnosis in found]
 
 
 def masked(value: Any, secrets: Sequence[str]) -> Any:
@@ -94,9 +94,5 @@ def _chosen(spec: ManagedSpec) -> dict[str, Any]:
     return {
         name: value
         for name, value in spec.row().items()
-        if name not in ("api_key", "env") and getattr(spec, name) != type(spec).model_fields[name].default
+        if name not in ("api_key", "password", "env") and getattr(spec, name) != type(spec).model_fields[name].default
     }
-
-
-def _secrets(spec: ManagedSpec) -> list[str]:
-    return [secret for secret in (*spec.secrets(), str(spec.row().get("api_key") or "")) if secret]

@@ -90,9 +90,9 @@ class ManagedSpec(Spec):
 
     def secrets(self) -> tuple[str, ...]:
         """Values that nobody may see."""
-        return tuple(
-            value for name, value in self.env.items() if value and any(word in name.upper() for word in SECRET_NAMES)
-        )
+        fields = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        named = [value for name, value in self.env.items() if any(word in name.upper() for word in SECRET_NAMES)]
+        return tuple(value for value in (*fields, *named) if value)
 
 
 class RemoteSpec(Spec):

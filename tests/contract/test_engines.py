@@ -213,6 +213,7 @@ def test_a_tunnel_is_open_to_others_only_where_that_was_asked_for_and_warned_of(
 
 def test_a_password_reaches_ssh_through_askpass_and_is_kept_only_if_asked() -> None:
     command = Ssh().launch({**TUNNEL, "password": "s3cret", "api_key": "k3y"}, PLACE)
+    assert set(command.secrets) == {"s3cret", "k3y"}
     assert "s3cret" not in " ".join(command.argv) + command_text(command) + repr(command)
     assert options(command.argv)["BatchMode"] == "no" and command.env["SSH_ASKPASS_REQUIRE"] == "force"
     said = subprocess.run([command.env["SSH_ASKPASS"], "Password:"], env=command.env, capture_output=True, text=True)

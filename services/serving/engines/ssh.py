@@ -99,12 +99,9 @@ class Ssh:
         argv += [*(["-g"] if chosen.gateway_ports else []), *(["-C"] if chosen.compression else [])]
         argv += [*(["-l", chosen.user] if chosen.user else []), *self._key(chosen)]
         argv += [part for key, value in self._options(chosen, place).items() for part in ("-o", f"{key}={value}")]
-        secret = chosen.password.get_secret_value()
-        env = {**self._password(secret), **chosen.env}
-        hidden = (secret, chosen.api_key.get_secret_value())
-        secrets = (*chosen.secrets(), *(value for value in hidden if value))
+        env = {**self._password(chosen.password.get_secret_value()), **chosen.env}
         argv += [*chosen.extra_args, chosen.host]
-        return LaunchCommand(argv, env, secrets, kept_spec=chosen.after_start().row())
+        return LaunchCommand(argv, env, chosen.secrets(), kept_spec=chosen.after_start().row())
 
     @staticmethod
     def _key(chosen: SshSpec) -> list[str]:

@@ -84,8 +84,7 @@ class Vllm:
         key = chosen.api_key.get_secret_value()
         # The environment, not the command line: that one every user of the machine can read.
         env = {**SILENT, **({} if chosen.allow_download else OFFLINE), **({"VLLM_API_KEY": key} if key else {})}
-        secrets = (*chosen.secrets(), *([key] if key else []))
-        return LaunchCommand([*argv, *chosen.extra_args], {**env, **chosen.environment()}, secrets)
+        return LaunchCommand([*argv, *chosen.extra_args], {**env, **chosen.environment()}, chosen.secrets())
 
     def _options(self, chosen: VllmSpec) -> dict[str, object]:
         """What differs from vLLM's own defaults, so that the command stays one that people can read."""
