@@ -34,6 +34,7 @@ from services.monitoring.metrics import Metrics
 from services.serving import pip
 from services.serving.engines.registry import ENGINES
 from services.serving.environments import Environments
+from services.serving.figures import FigureBook
 from services.serving.holders import Holders
 from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
@@ -157,7 +158,11 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
         worker_runs=partial(store.workers.running, here),
     )
     servers: ServerService = overrides.get("servers") or ServerService(
-        store.servers, settings.layout, machine_id=here, memory=MemoryBook(store.ledger, gpus.now).of
+        store.servers,
+        settings.layout,
+        machine_id=here,
+        memory=MemoryBook(store.ledger, gpus.now).of,
+        figures=FigureBook(store.figures),
     )
     chat: ChatService = overrides.get("chat") or ChatService(
         store.conversations,

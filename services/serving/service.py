@@ -29,9 +29,11 @@ from services.llm.client import OpenAIChatModel
 from services.llm.protocol import Endpoint
 from services.serving import advice, logs, notes, readiness
 from services.serving.diagnosis import Diagnosis
+from services.serving.engine_metrics import Figures
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
 from services.serving.engines.protocol import Engine, Place, command_text
 from services.serving.engines.registry import EMBEDDERS, ENGINES, REMOTE
+from services.serving.figures import FigureBook, Moment, row_of
 from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
 from services.serving.spec import ManagedSpec, RemoteSpec
@@ -58,12 +60,15 @@ class ServerService:
         machine_id: str,
         engines: Mapping[str, Engine] = ENGINES,
         memory: Callable[[str], Memory] = lambda _: Memory(),
+        figures: FigureBook | None = None,
     ) -> None:
         """
         Args:
             memory: what the server with this id holds; left out: nothing is known of it.
+            figures: what running servers say of themselves; left out: nothing is known of it.
         """
         self._rows = rows
+        self._figures = figures
         self._memory = memory
         self._layout = layout
         self._machine_id = machine_id
@@ -284,6 +289,14 @@ class ServerService:
         """What a server was planned to hold, says that it holds, and holds. Raises: DatabaseUnavailable."""
         return self._memory(server_id)
 
+    def live(self, record: ServerRecord) -> Figures | None:
+        """What a running server says of itself now; None where it says nothing. Raises: DatabaseUnavailable."""
+        return self._figures.now(record) if self._figures else None
+
+    def live_past(self, record: ServerRecord) -> builtins.list[Moment]:
+        """What it has said in the last 15 minutes, oldest first. Raises: DatabaseUnavailable."""
+        return self._figures.past(record) if self._figures else []
+
     def row(self, record: ServerRecord, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
         """A server as JSON values, without secrets. What cannot be known is None."""
         error = from_row(record.error_code, record.error_params).render(language) if record.error_code else None
@@ -299,6 +312,7 @@ class ServerService:
             "pid": record.pid,
             "plan": None,
             "memory": self.memory(record.id).row(),
+            "live": row_of(self.live(record)),
             "note": notes.told(record.note, language) if record.note else None,
             "error": {"code": error.code, "message": error.message, "remedy": error.remedy} if error else None,
             "diagnosis": [advice.told(diagnosis, language) for diagnosis in self.diagnoses(record)],

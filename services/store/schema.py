@@ -180,6 +180,18 @@ ledger = Table(
 )
 """What each launch of a server was planned to hold on a GPU, said to hold, and held."""
 
+figures = Table(
+    "figures",
+    metadata,
+    Column("server_id", String(40), primary_key=True),
+    Column("taken_at_ms", BigInteger, primary_key=True),
+    Column("machine_id", String(40), nullable=False),
+    Column("launch_token", String(64), nullable=False),
+    Column("figures", JSON, nullable=False),
+    Index("figures_by_time", "machine_id", "taken_at_ms"),
+)
+"""What the engines of ready servers said of themselves every two seconds; kept for a quarter of an hour."""
+
 alerts = Table(
     "alerts",
     metadata,

@@ -6,6 +6,7 @@ from services.store.alerts import AlertRows
 from services.store.bases import BaseRows
 from services.store.conversations import ConversationRows, TurnRows
 from services.store.database import Database
+from services.store.figures import FigureRows
 from services.store.jobs import JobRows
 from services.store.ledger import LedgerRows
 from services.store.migrations import migrate
@@ -31,6 +32,7 @@ class StateStore:
         self.preferences = Preferences(self.database)
         self.readings = ReadingRows(self.database)
         self.ledger = LedgerRows(self.database)
+        self.figures = FigureRows(self.database)
         self.alerts = AlertRows(self.database)
 
     def close(self) -> None:

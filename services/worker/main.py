@@ -21,6 +21,7 @@ from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from services.monitoring.alerts import AlertWatch
+from services.serving.figures import FigureReader
 from services.serving.supervisor import Supervisor
 from services.worker.downloads import DownloadKeeper
 from services.worker.embedded import Embedded
@@ -54,6 +55,9 @@ class Worker:
         )
         self._downloads = DownloadKeeper(services.downloads, services.machine_id)
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
+        self._figures = FigureReader(
+            lambda: services.store.servers.list(services.machine_id), services.store.figures, services.machine_id
+        )
         watch = AlertWatch(
             services.store.alerts,
             lambda: services.product,
@@ -81,6 +85,7 @@ class Worker:
         """Work until told to stop."""
         self._jobs.start()
         self._sampler.start()
+        self._figures.start()
         self._courier.start()
         while not stopping.is_set():
             for part in self._parts:
@@ -89,6 +94,7 @@ class Worker:
         self._embedded.close()
         self._downloads.close()
         self._courier.close()
+        self._figures.close()
         self._sampler.close()
         self._jobs.close()
         self._reader.close()

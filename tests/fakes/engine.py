@@ -1,6 +1,6 @@
 """A real little model server with bad manners to order, and the engine that launches it.
 
-Run as a program it serves /health, /v1/models and /v1/chat/completions until SIGTERM.
+Run as a program it serves /health, /metrics in the words of vLLM, /v1/models and /v1/chat/completions until SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,6 +28,19 @@ TOO_LONG = (
     "engine. {key}"
 )
 """What vLLM says, and a secret that it should not have said."""
+
+METRICS = """\
+vllm:num_requests_running{{engine="0"}} 0.0
+vllm:num_requests_waiting{{engine="0"}} 0.0
+vllm:kv_cache_usage_perc{{engine="0"}} 0.5
+vllm:prompt_tokens_total{{engine="0"}} {prompt}
+vllm:generation_tokens_total{{engine="0"}} {generated}
+vllm:time_to_first_token_seconds_bucket{{engine="0",le="0.04"}} {chats}
+vllm:time_to_first_token_seconds_bucket{{engine="0",le="+Inf"}} {chats}
+vllm:time_to_first_token_seconds_count{{engine="0"}} {chats}
+vllm:time_to_first_token_seconds_sum{{engine="0"}} {seconds}
+"""
+"""Each chat has had 5 and 2 tokens, and its first after 20 ms."""
 
 
 class FakeSpec(ManagedSpec):
@@ -59,15 +72,21 @@ class Handler(BaseHTTPRequestHandler):
     ready_at = 0.0
     chats = embeds = True
     silent = False
+    tells = True
+    answered = 0
 
     def do_GET(self) -> None:
         if time.monotonic() < self.ready_at:
             self._send({"error": {"message": "Loading model", "type": "unavailable_error"}}, 503)
         elif self.path == "/health":
             self._send({"status": "ok"})
+        elif self.path == "/metrics" and self.tells:
+            self._send_metrics()
         elif self.path == "/v1/models":
             self._send({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "me"}]})
         else:
+            if self.path == "/metrics":
+                print("asked for metrics", flush=True)
             self._send({"error": {"message": "not found"}}, 404)
 
     def do_POST(self) -> None:
@@ -89,7 +108,16 @@ class Handler(BaseHTTPRequestHandler):
             choice = {"index": 0, "delta": {"content": word}, "finish_reason": reason}
             self._event({"choices": [choice]})
         self._event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
+        Handler.answered += 1
         self.wfile.write(b"data: [DONE]\n\n")
+
+    def _send_metrics(self) -> None:
+        chats = self.answered
+        text = METRICS.format(prompt=5 * chats, generated=2 * chats, chats=chats, seconds=0.02 * chats)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(text.encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet."""
@@ -127,7 +155,7 @@ def main() -> None:
     if options.never_listen:
         time.sleep(FOREVER)
     Handler.chats, Handler.embeds = not options.no_chat, not options.no_embeddings
-    Handler.silent = options.silent
+    Handler.silent, Handler.tells = options.silent, not options.no_metrics
     Handler.ready_at = time.monotonic() + (FOREVER if options.never_ready else options.slow_start)
     ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()
 
@@ -145,7 +173,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     for flag in ("ignore-sigterm", "fork-children", "never-ready", "never-listen", "fail", "no-chat", "silent"):
         parser.add_argument(f"--{flag}", action="store_true")
-    parser.add_argument("--no-embeddings", action="store_true")
+    for flag in ("no-embeddings", "no-metrics"):
+        parser.add_argument(f"--{flag}", action="store_true")
     parser.add_argument("--fits", type=int, default=0)
     parser.add_argument("--max-model-len", type=int, default=0)
     parser.add_argument("--enforce-eager", action="store_true")

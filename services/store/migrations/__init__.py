@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from services.store.database import Database
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 def migrate(database: Database) -> None:
