@@ -37,10 +37,11 @@ class Parent:
         self._store = StateStore(settings.state_url)
         web = health.web_status(settings)
         self._port = int(web.url.rsplit(":", 1)[1]) if web.url else free_port(settings.host, settings.port)
-        environment = {"LECTERN_HOME": str(settings.home)}
+        # What `up` was told counts for both: pages do not wait for a model that no worker fetches.
+        environment = {"LECTERN_HOME": str(settings.home), "LECTERN_EMBEDDED": str(settings.embedded).lower()}
         self._worker = Duty(
             "worker",
-            lambda: [sys.executable, "-m", "services", "worker", *([] if settings.embedded else ["--no-embedded"])],
+            lambda: [sys.executable, "-m", "services", "worker"],
             settings.layout.logs / "worker.out",
             adopt=self._living_worker,
             environment=environment,

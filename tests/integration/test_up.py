@@ -88,6 +88,8 @@ def test_killed_children_come_back_and_down_ends_everything(installation: Instal
     assert first["web"]["url"] == f"http://127.0.0.1:{installation.port}"
 
     web, worker = installation.web_pid(), first["worker"]["pid"]
+    told = [psutil.Process(pid).environ().get("LECTERN_EMBEDDED") for pid in (web, worker)]
+    assert told == ["false", "false"], "pages would wait for a model that nobody fetches"
     psutil.Process(web).kill()
     psutil.Process(worker).kill()
     second = until(lambda: (s := installation.both_run()) and s["worker"]["pid"] != worker and s)
