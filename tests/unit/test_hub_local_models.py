@@ -156,10 +156,16 @@ def test_links_are_deleted_and_what_they_lead_to_stays(disk: Disk, tmp_path: Pat
     (inside / "model.safetensors").unlink()
     (inside / "model.safetensors").symlink_to(outside / "model.safetensors")
     (inside / "more").symlink_to(outside)
-    (disk.chosen / "alias").symlink_to(outside)
-    assert [model.name for model in disk.models.list()] == ["linked"]
-    disk.models.remove(str(inside))
-    assert not inside.exists() and (outside / "model.safetensors").exists()
+    (outside / "lectern.json").write_text('{"repository": "Org/Outside", "hub": "hf"}', "utf-8")
+    for folder in (disk.chosen, disk.own):
+        (folder / "alias").symlink_to(outside)
+    file = gguf_model(tmp_path / "outside.gguf")
+    (disk.chosen / "inside.gguf").symlink_to(file)
+    assert [model.name for model in disk.models.list()] == ["inside.gguf", "linked"]
+    for path in (inside, disk.chosen / "inside.gguf"):
+        disk.models.remove(str(path))
+        assert not path.exists() and not path.is_symlink()
+    assert (outside / "model.safetensors").exists() and file.exists()
 
 
 def test_a_revision_of_a_cache_takes_its_own_blobs_along_and_no_others(disk: Disk) -> None:
