@@ -49,6 +49,8 @@ def create(
         else:
             given = {"model": model, **({"api_key": api_key} if api_key else {})}
             record = services.servers.create(name, engine, {**given, **choices_of(known.spec, context.args)})
+            for warning in known.spec.of(record.spec).warnings():
+                typer.echo(speaker.say(warning), err=True)
         row = services.servers.row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("Added the server “{name}”."), name=name))
 

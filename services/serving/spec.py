@@ -88,6 +88,13 @@ class ManagedSpec(Spec):
         cards = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, self.gpus))}
         return {**cards, **self.env}
 
+    def warnings(self) -> list[str]:
+        """What must be said of the choices that were made, as templates."""
+        extras = ((getattr(self, name), field.json_schema_extra) for name, field in type(self).model_fields.items())
+        return [
+            str(extra["warning"]) for value, extra in extras if value and isinstance(extra, dict) and "warning" in extra
+        ]
+
     def secrets(self) -> tuple[str, ...]:
         """Values that nobody may see."""
         fields = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]

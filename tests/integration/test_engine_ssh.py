@@ -105,7 +105,8 @@ def test_the_fingerprint_that_is_shown_is_the_one_of_the_machines_key(box: Sshd,
 
 def test_a_key_is_trusted_on_the_command_line_by_its_fingerprint_and_no_other(box: Sshd, own_home: Path) -> None:
     reach = ["--host", "127.0.0.1", "--port", str(box.port)]
-    assert lectern("server", "create", "cli-box", "--engine", "ssh", *reach).returncode == 0
+    created = lectern("server", "create", "cli-box", "--engine", "ssh", "--gateway-ports", *reach)
+    assert created.returncode == 0 and "without a login" in created.stderr
     (shown,) = json.loads(lectern("--json", "server", "trust", "cli-box").stdout)
     assert shown["fingerprint"] == host_keys.fetch("127.0.0.1", box.port)[0].fingerprint and not shown["accepted"]
     assert lectern("server", "trust", "cli-box", "--fingerprint", "SHA256:other").returncode != 0
