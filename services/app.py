@@ -107,15 +107,19 @@ class Services:
         if model.facts.error:
             raise model.facts.error
         engine, choices = start_choices(model, of_model(model, cards, host), gpus=len(cards))
+        port = 0
         if preset:
             known = {one.key: one for one in catalogue(self.settings.home).presets}.get(preset)
             if known is None or known.engine not in ENGINES:
                 raise InvalidValue(field=N_("preset"), value=preset, reason=N_("there is no such preset"))
-            engine, fields = known.engine, ENGINES[known.engine].spec.model_fields
+            engine, port, fields = known.engine, known.port, ENGINES[known.engine].spec.model_fields
             choices = {"model": str(model.path), **known.for_model(short_name(model), fields)}
         taken = {record.name for record in self.servers.list()}
         names = [short_name(model), *(f"{short_name(model)} {number}" for number in range(2, len(taken) + 3))]
-        return self.servers.create(name or next(one for one in names if one not in taken), engine, choices)
+        record = self.servers.create(name or next(one for one in names if one not in taken), engine, choices)
+        if port:
+            self.store.servers.reserve_port(record.id, port)  # another server's port stays its own: then any is taken
+        return record
 
     def embedded_job(self) -> JobRecord | None:
         """How far the fetching of the embedded chat model is; None before the worker has begun."""

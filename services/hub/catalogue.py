@@ -18,7 +18,7 @@ PACKAGED = Path(__file__).with_name("catalogue.toml")
 FILE = "catalogue.toml"
 PRESETS = {
     "one_gpu": N_("One GPU"),
-    "two_gpus": N_("Two GPUs, half precision, 8192 tokens"),
+    "two_gpus": N_("Two GPUs, half precision, 8192 tokens, port 8000"),
     "long_context": N_("Long context, its memory in 8 bits"),
 }
 """What the presets that come with Lectern are called; others go by their key."""
@@ -49,12 +49,13 @@ class Entry(_Row):
 
 
 class Preset(_Row):
-    """A way to start a model: an engine and what is chosen about it. `gpus`: how many it takes."""
+    """A way to start a model: an engine and what is chosen about it. `gpus`: how many it takes; `port` 0: any."""
 
     key: str
     engine: str
     use: Use = "chat"
     gpus: int = Field(1, ge=0)
+    port: int = Field(0, ge=0, le=65535)
     choices: dict[str, Any] = {}
 
     @property
@@ -64,13 +65,9 @@ class Preset(_Row):
 
     def for_model(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The choices for a model of this name, as far as the engine knows them."""
-        filled = {key: value.replace("{name}", name) if isinstance(value, str) else value for key, value in self.items}
+        told = self.choices.items()
+        filled = {key: value.replace("{name}", name) if isinstance(value, str) else value for key, value in told}
         return {key: value for key, value in filled.items() if key in fields}
-
-    @property
-    def items(self) -> list[tuple[str, Any]]:
-        """The choices, in order."""
-        return list(self.choices.items())
 
 
 class Catalogue(_Row):

@@ -67,6 +67,17 @@ def test_a_server_is_made_of_a_model_stopped_and_with_sensible_choices(services:
     assert services.serve(str(path)).name == "small-Q4_K_M 2"
 
 
+def test_a_preset_chooses_cards_length_precision_and_port(services: Services, folder: Path) -> None:
+    folder_model(folder / "chatty")
+    app = press(opened("5_Models"), "Start a server")
+    app.radio[0].set_value("two_gpus")
+    press(app, "Add the server", within="Start a server")
+    (record,) = services.servers.list()
+    chosen = {key: record.spec[key] for key in ("tensor_parallel_size", "max_model_len", "dtype", "served_model_name")}
+    assert list(chosen.values()) == [2, 8192, "half", "chatty"] and (record.engine, record.port) == ("vllm", 8000)
+    assert services.serve("chatty", preset="two_gpus").name == "chatty 2"  # the port is the first one's
+
+
 def test_deleting_names_the_path_and_refuses_while_a_server_uses_it(services: Services, folder: Path) -> None:
     path = folder_model(folder / "chatty")
     record = services.serve("chatty")
