@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from services.chat.answers import ChatService
 from services.chat.ports import Found, Passage, Target
 from services.core.errors import AppError, InvalidValue, from_row
+from services.core.hub_errors import ModelNotFound, PlanUnknown
 from services.core.i18n import N_
 from services.core.machine import machine_id
 from services.core.settings import Settings, model_caches
@@ -21,6 +24,8 @@ from services.hub.embedded import EmbeddedModel
 from services.hub.local_models import LocalModels
 from services.hub.local_models_fit import of_model
 from services.hub.local_models_start import short_name, start_choices
+from services.hub.model_files import read_model
+from services.hub.plan_wish import PLANNED, Fitting, fitting
 from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
@@ -93,6 +98,21 @@ class Services:
         """The memory that a model could have now: of each GPU, and of the host."""
         snapshot = self.gpus.now()
         return cards_of(snapshot), host_of(snapshot)
+
+    def fits(self, engine: str, choices: Mapping[str, Any]) -> Fitting:
+        """Whether a server with these choices would have the memory that is free now, planned from its model's files.
+
+        Raises: InvalidValue, PlanUnknown, ModelUnreadable, PathNotFound.
+        """
+        chosen = ENGINES[engine].spec.of(choices)
+        if engine not in PLANNED:
+            raise PlanUnknown(reason=N_("it can be computed for vLLM and llama.cpp only"))
+        path = Path(chosen.model).expanduser()
+        try:
+            path = path if path.is_absolute() else self.models.find(chosen.model).path
+        except ModelNotFound as error:
+            raise PlanUnknown(reason=N_("the model is not on this machine, so its files cannot be read")) from error
+        return fitting(engine, chosen.row(), read_model(path), *self.room())
 
     def serve(self, reference: str, *, preset: str = "", name: str = "") -> ServerRecord:
         """Add a stopped server for a model on the disk, with what is sensible for it here.

@@ -35,7 +35,7 @@ def choose(preferences: Preferences, chosen: str) -> None:
     preferences.set(owner_id(), PREFERENCE, chosen)
 
 
-def _(message: str, **params: object) -> str:
+def _(message: str, /, **params: object) -> str:
     """A message in the reader's language, its `{placeholders}` filled in."""
     return translate(message, language(), **params)
 

@@ -8,8 +8,9 @@ from services.app import Services
 from services.core.errors import AppError, from_row
 from services.core.units import milliseconds_text
 from services.serving import notes
+from services.serving.states import AT_REST, COMING
 from services.store.servers import ServerRecord
-from ui import errors, i18n
+from ui import errors, i18n, server_form, server_snippets
 from ui.i18n import _
 from ui.text import markdown_text
 from ui.widgets import empty_state, facts_line, icon_button, mono, remark, row, safe_text
@@ -23,7 +24,7 @@ def no_server(services: Services) -> None:
     """Teach to add the first server."""
     wanted = empty_state(
         _("No server yet"),
-        _("A server runs the model that answers. Add the address of any OpenAI-compatible one."),
+        _("A server runs the model that answers. Run one here, or add the address of any OpenAI-compatible one."),
         _("Add a server"),
         key="no-server",
     )
@@ -49,19 +50,19 @@ def _states(services: Services, ids: list[str]) -> None:
 def _server(services: Services, record: ServerRecord) -> None:
     engine = record.engine if record.managed else _("remote")
     with row(record.name, [engine, record.model, record.url], record.state) as beneath:
-        if st.button(
-            _("Test"), key=f"word-test-{record.id}", icon=":material/play_arrow:", disabled=record.state != "ready"
-        ):
-            _test(services, record)
-        if st.button(
-            _("Models"), key=f"word-models-{record.id}", icon=":material/list:", disabled=record.state != "ready"
-        ):
-            _models(services, record)
+        at_rest = record.managed and record.state in AT_REST and record.wish not in COMING
+        if not at_rest:
+            _questions(services, record)
         if record.managed:
             _wishes(services, record)
             if st.button(_("Log"), key=f"word-log-{record.id}", icon=":material/article:"):
-                _log(services, record)
-        elif icon_button(_("Remove {name}", name=record.name), ":material/delete:", key=f"remove-{record.id}"):
+                server_log.dialog(services, record)
+        if at_rest and st.button(_("Change"), key=f"word-change-{record.id}", icon=":material/tune:"):
+            server_form.begin(record)
+            st.rerun()
+        if (at_rest or not record.managed) and icon_button(
+            _("Remove {name}", name=record.name), ":material/delete:", key=f"remove-{record.id}"
+        ):
             _confirm(services, record)
     with beneath:
         if record.error_code and record.state in ("failed", "unreachable", "starting"):
@@ -69,6 +70,17 @@ def _server(services: Services, record: ServerRecord) -> None:
         if record.note:
             safe_text(notes.told(record.note, i18n.language()), muted=True, small=True)
         _shown_test(record)
+
+
+def _questions(services: Services, record: ServerRecord) -> None:
+    """What a server that is ready can be asked."""
+    idle = record.state != "ready"
+    if st.button(_("Test"), key=f"word-test-{record.id}", icon=":material/play_arrow:", disabled=idle):
+        _test(services, record)
+    if st.button(_("Models"), key=f"word-models-{record.id}", icon=":material/list:", disabled=idle):
+        _models(services, record)
+    if st.button(_("Use it"), key=f"word-use-{record.id}", icon=":material/code:", disabled=idle):
+        server_snippets.dialog(record)
 
 
 def _failure(services: Services, record: ServerRecord) -> None:
@@ -97,6 +109,10 @@ def _wishes(services: Services, record: ServerRecord) -> None:
     else:
         label, icon, action = _("Start"), ":material/play_circle:", services.servers.start
     st.button(label, key=f"word-wish-{record.id}", icon=icon, on_click=errors.attempt, args=(action, record.id))
+    if record.state == "ready":
+        again = (services.servers.restart, record.id)
+        key = f"word-again-{record.id}"
+        st.button(_("Restart"), key=key, icon=":material/restart_alt:", on_click=errors.attempt, args=again)
 
 
 def _test(services: Services, record: ServerRecord) -> None:
@@ -134,24 +150,15 @@ def _models(services: Services, record: ServerRecord) -> None:
     show()
 
 
-def _log(services: Services, record: ServerRecord) -> None:
-    @st.dialog(_("Log"), width="large")
-    def show() -> None:
-        with errors.shown():
-            safe_text(record.name, muted=True)
-            lines = services.servers.logs(record.id, 200)
-            with st.container(height=500, autoscroll=True):  # begins at its end, where the newest lines are
-                st.code("\n".join(lines) or _("The log is empty."), language=None, wrap_lines=True)
-
-    show()
-
-
 def _confirm(services: Services, record: ServerRecord) -> None:
     @st.dialog(_("Remove this server?"))
     def ask() -> None:
         with errors.shown():
             safe_text(record.name)
-            safe_text(_("Only its address is forgotten; the server itself goes on."), muted=True)
+            if record.managed:
+                safe_text(_("Its settings and its log are deleted; the model stays on the disk."), muted=True)
+            else:
+                safe_text(_("Only its address is forgotten; the server itself goes on."), muted=True)
             if st.button(_("Remove"), type="primary"):
                 services.servers.remove(record.id)
                 st.rerun()
@@ -160,10 +167,14 @@ def _confirm(services: Services, record: ServerRecord) -> None:
 
 
 def add_dialog(services: Services) -> None:
-    """Ask for a name and an address, and add the server."""
+    """Ask for a name and an address, and add the server; or lead to the form of one that runs here."""
 
     @st.dialog(_("Add a server"))
     def ask() -> None:
+        if st.button(_("Run one on this machine"), icon=":material/memory:", width="stretch", key="add-here"):
+            server_form.begin()
+            st.rerun()
+        safe_text(_("Or add one that runs already, by its address:"), muted=True)
         with errors.shown(), st.form("add-server", border=False):
             name = st.text_input(_("Name"), max_chars=80, placeholder=_("for example: GPU box"))
             url = st.text_input(

@@ -40,3 +40,8 @@ class LoadingFailed(IntegrityError):
     message = N_("“{name}” could not be loaded from {place}: {reason}.")
     remedy = N_("Try again: it goes on where it was. If it happens again, choose another source.")
     retryable = True
+
+
+class PlanUnknown(NotFoundError):
+    message = N_("What it would take cannot be said: {reason}.")
+    remedy = N_("It can be started nevertheless; what it takes is then measured.")

@@ -22,6 +22,7 @@ REASONS = {
     "bool_parsing": _TRUTH,
     "string_type": N_("it must be text"),
     "string_too_short": N_("it is too short"),
+    "string_pattern_mismatch": N_("it does not have the form that its description asks for"),
     "path_type": N_("it must be a path"),
     "missing": N_("it is missing"),
     "extra_forbidden": N_("there is no such setting"),
