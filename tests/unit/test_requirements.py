@@ -78,6 +78,13 @@ def test_vllm_stays_out_of_our_virtual_environment() -> None:
         assert "vllm" not in pins(path)
 
 
+def engine_environment(path: Path) -> set[str]:
+    """What was asked for in the environment that an engine's own program runs in; nothing for all other modules."""
+    inputs = INPUTS / "engines" / f"{path.stem.removesuffix('_server')}.in"
+    is_program = path.parent.name == "engines" and path.stem.endswith("_server") and inputs.exists()
+    return {canonicalize_name(requirement.name) for requirement in asked(inputs)} if is_program else set()
+
+
 def test_every_library_that_the_code_imports_was_asked_for() -> None:
     """A package that only comes with another one may leave with it."""
     distributions = packages_distributions()
@@ -87,12 +94,13 @@ def test_every_library_that_the_code_imports_was_asked_for() -> None:
     own = {"services", "ui", "pages"}
     found = {}
     for path in modules():
+        beside = direct | engine_environment(path)
         for node, name in imported(path):
             top = name.split(".", maxsplit=1)[0]
             if isinstance(node, ast.ImportFrom) and node.level:
                 continue
             if top in own or top in sys.stdlib_module_names:
                 continue
-            if not direct & {canonicalize_name(package) for package in distributions.get(top, [])}:
+            if not beside & {canonicalize_name(package) for package in distributions.get(top, [])}:
                 found[at(path, node)] = top
     assert found == {}
