@@ -26,6 +26,8 @@ ANOTHER = ""
 """Instead of a model on the disk: one whose path or id is typed."""
 WIDE = ("model", "models", "gpus", "env", "extra_args", "program", "identity_file")
 SMALLEST_SHARE = 0.01
+VARIABLE = "NCCL_DEBUG=INFO"
+"""The example of an environment variable."""
 FORMATS = {"llama.cpp": ("gguf",), "vllm": ("safetensors", "pytorch"), "transformers": ("safetensors", "pytorch")}
 TYPED_ONLY = frozenset({"ssh"})
 """Engines whose model is no file of this machine."""
@@ -88,7 +90,8 @@ class Form:
                 drawn.places[name] = st.container()
 
     def _draw(self, name: str, known: FieldInfo, drawn: Fields) -> None:
-        words = {"label": f"`{name}`", "help": markdown_text(_(known.description or "")), "key": self.key(name)}
+        described = known.description or ""
+        words = {"label": f"`{name}`", "help": markdown_text(_(described)), "key": self.key(name)}
         special = {"model": self._model, "gpus": self._gpus}.get(name)
         read: Callable[[Mapping[str, Any]], Any] = special or WIDGETS.get(_kind(known), self._text)
         if special is None and _kind(known) is not SecretStr:
@@ -229,7 +232,7 @@ def _parts(words: Mapping[str, Any]) -> list[str]:
 
 
 def _variables(words: Mapping[str, Any]) -> dict[str, str]:
-    text = st.text_area(words["label"], key=words["key"], help=words["help"], height=68, placeholder="NCCL_DEBUG=INFO")
+    text = st.text_area(words["label"], key=words["key"], help=words["help"], height=68, placeholder=VARIABLE)
     found, stored = {}, words["stored"] or {}
     for part in _split(text, "env"):
         name, sign, content = part.partition("=")
