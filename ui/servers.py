@@ -10,7 +10,7 @@ from services.core.units import milliseconds_text
 from services.serving import notes
 from services.serving.states import AT_REST, COMING
 from services.store.servers import ServerRecord
-from ui import errors, i18n, server_form, server_snippets
+from ui import errors, i18n, server_form, server_live, server_log, server_snippets
 from ui.i18n import _
 from ui.text import markdown_text
 from ui.widgets import empty_state, facts_line, icon_button, mono, remark, row, safe_text
@@ -55,6 +55,9 @@ def _server(services: Services, record: ServerRecord) -> None:
             _questions(services, record)
         if record.managed:
             _wishes(services, record)
+            live = record.state == "ready"
+            if live and st.button(_("Live"), key=f"word-live-{record.id}", icon=":material/monitoring:"):
+                server_live.dialog(services, record)
             if st.button(_("Log"), key=f"word-log-{record.id}", icon=":material/article:"):
                 server_log.dialog(services, record)
         if at_rest and st.button(_("Change"), key=f"word-change-{record.id}", icon=":material/tune:"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 NAME = "server.log"
@@ -12,6 +13,7 @@ LIMIT_BYTES = 10_000_000
 KEPT = 3
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TELLING = re.compile(r"error\b|exception\b|\b(failed|fatal|cannot|unable|aborted|killed)\b", re.IGNORECASE)
+_SERIOUS = re.compile(rf"\bwarn(ing)?\b|traceback|{_TELLING.pattern}", re.IGNORECASE)
 _TAIL_BYTES = 256_000
 
 
@@ -49,6 +51,22 @@ def tail(folder: Path, lines: int) -> list[str]:
     for number in range(KEPT, -1, -1):
         found.extend(_lines(_numbered(folder / NAME, number)))
     return list(found)
+
+
+def matching(lines: Sequence[str], text: str, *, serious_only: bool = False) -> list[str]:
+    """The lines that hold a text, in whatever case; all of them where it is empty.
+
+    Args:
+        serious_only: leaves out lines that speak neither of a warning nor of an error.
+    """
+    wanted = text.strip().casefold()
+    return [line for line in lines if wanted in line.casefold() and (not serious_only or _SERIOUS.search(line))]
+
+
+def whole(folder: Path) -> bytes:
+    """All that is kept of the log, earlier runs first, as the engine has printed it."""
+    paths = [_numbered(folder / NAME, number) for number in range(KEPT, -1, -1)]
+    return b"".join(path.read_bytes() for path in paths if path.exists())
 
 
 def last_meaningful(folder: Path) -> str:

@@ -285,6 +285,10 @@ class ServerService:
         """The last lines of a managed server's log. Raises: ServerNotFound."""
         return logs.tail(folder_of(self._layout, self.show(reference)), lines)
 
+    def log_file(self, reference: str) -> bytes:
+        """All that is kept of a managed server's log. Raises: ServerNotFound."""
+        return logs.whole(folder_of(self._layout, self.show(reference)))
+
     def memory(self, server_id: str) -> Memory:
         """What a server was planned to hold, says that it holds, and holds. Raises: DatabaseUnavailable."""
         return self._memory(server_id)

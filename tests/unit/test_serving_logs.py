@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.serving import logs
-from services.serving.logs import RotatingLog, last_meaningful, tail
+from services.serving.logs import RotatingLog, last_meaningful, matching, tail, whole
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,34 @@ def test_the_log_turns_over_by_size_and_keeps_three(tmp_path: Path) -> None:
 
 def test_a_log_of_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert tail(tmp_path / "none", 5) == [] and last_meaningful(tmp_path / "none") == ""
+
+
+LINES = [
+    "INFO ready",
+    "WARNING 11-23 low on space",
+    "Error: no room",
+    "forwarding 3 requests",
+    "Traceback (most recent)",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "serious_only", "found"),
+    [
+        ("", False, LINES),
+        (" READY ", False, ["INFO ready"]),
+        ("", True, ["WARNING 11-23 low on space", "Error: no room", "Traceback (most recent)"]),
+        ("room", True, ["Error: no room"]),
+        ("ready", True, []),
+    ],
+)
+def test_a_log_is_searched_in_any_case_and_narrowed_to_what_is_serious(
+    text: str, serious_only: bool, found: list[str]
+) -> None:
+    assert matching(LINES, text, serious_only=serious_only) == found
+
+
+def test_the_whole_log_has_earlier_runs_first_and_is_as_it_was_printed(tmp_path: Path) -> None:
+    RotatingLog(tmp_path).write(b"\x1b[31mold\x1b[0m\n")
+    RotatingLog(tmp_path).write(b"new\n")
+    assert whole(tmp_path) == b"\x1b[31mold\x1b[0m\nnew\n" and whole(tmp_path / "nowhere") == b""
