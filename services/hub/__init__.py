@@ -1,6 +1,7 @@
-"""Models on disk: where they come from and whether they arrived whole.
+"""Models on disk: what there is, where more come from and whether they arrived whole, and the memory that they need.
 
-Always true here: a model stands under its name only after its size and SHA-256 were checked; what was loaded before a
-kill is kept; nothing of a package is imported. The worker fetches, everybody may ask. Serving a model does not belong
-here.
+Always true here: a model stands under its name only after its size and hash were checked; what was loaded before a kill
+is kept; nothing of a package or a model is imported or run; no link is followed when something is deleted. A hub is
+asked only when a person wished for one of its models. The worker loads, everybody may wish and look. Serving a model
+does not belong here.
 """

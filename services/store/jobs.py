@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import update
 
 from services.core.clock import now_ms
-from services.core.errors import AppError
+from services.core.errors import AppError, NameTaken
 from services.store import schema
 from services.store.records import Rows
 
@@ -59,8 +60,13 @@ class JobRows(Rows[JobRecord]):
         """Wish for work of this kind about this subject; one that is there already is wished for again."""
         known = self.find(machine_id, kind, subject)
         if known is None:
-            start = {"state": WISHED, "done": 0, "total": None, "note": ""}
-            return self._insert(machine_id=machine_id, kind=kind, subject=subject, unit=unit, **start)
+            start = {"state": WISHED, "done": 0, "total": None, "note": "", "unit": unit}
+            # The id follows from the work: of two that ask at once, one makes the row and the other one finds it.
+            digest = hashlib.sha256("\n".join((machine_id, kind, subject)).encode()).hexdigest()[:16]
+            try:
+                return self._insert(id=digest, machine_id=machine_id, kind=kind, subject=subject, **start)
+            except NameTaken:
+                return self.ask(machine_id, kind, subject, unit)
         return self.move(known.id, WISHED, DONE, FAILED, PAUSED, CANCELLED) or known
 
     def move(self, id: str, state: str, *among: str, error: AppError | None = None) -> JobRecord | None:

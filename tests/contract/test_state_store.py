@@ -145,6 +145,26 @@ def test_a_job_that_begins_again_keeps_its_count_and_loses_its_error(store: Stat
     assert (again.id, again.state, again.done, again.total, again.error_code) == (job.id, "working", 10, 100, None)
 
 
+def test_work_that_is_asked_for_at_once_is_one_job(store: StateStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda _: store.jobs.ask(MACHINE, "download", "a", "bytes"), range(16)))
+    assert {job.id for job in asked} == {store.jobs.of_kind(MACHINE, "download")[0].id}
+    assert len(store.jobs.of_kind(MACHINE, "download")) == 1 and asked[0].state == "wished"
+
+
+def test_a_job_moves_only_from_the_states_that_were_named(store: StateStore) -> None:
+    job = store.jobs.ask(MACHINE, "download", "a", "bytes")
+    assert store.jobs.move(job.id, "done", "working") is None
+    failed = store.jobs.move(job.id, "failed", "working", "wished", error=NameTaken(name="x"))
+    assert failed is not None and (failed.state, failed.error_params) == ("failed", {"name": "x"})
+    again = store.jobs.ask(MACHINE, "download", "a", "bytes")
+    assert (again.id, again.state, again.error_code) == (job.id, "wished", None)
+    store.jobs.move(job.id, "working", "wished")
+    assert store.jobs.ask(MACHINE, "download", "a", "bytes").state == "working"
+    store.jobs.remove(job.id)
+    assert store.jobs.move(job.id, "done", "working") is None
+
+
 def test_a_heartbeat_replaces_the_one_before(store: StateStore) -> None:
     store.workers.beat(MACHINE, "host", 1, 1.5)
     store.workers.beat(MACHINE, "host", 2, 2.5)
