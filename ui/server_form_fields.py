@@ -24,7 +24,7 @@ from ui.text import markdown_text
 
 ANOTHER = ""
 """Instead of a model on the disk: one whose path or id is typed."""
-WIDE = ("model", "models", "gpus", "env", "extra_args", "program", "identity_file")
+WIDE = ("model", "served_model_name", "models", "gpus", "env", "extra_args", "program", "identity_file")
 SMALLEST_SHARE = 0.01
 VARIABLE = "NCCL_DEBUG=INFO"
 """The example of an environment variable."""

@@ -94,7 +94,13 @@ def memory_html(found: Fitting) -> str:
         (ACTIVATIONS, _("activations"), held.activation_bytes),
         (OVERHEAD, _("graphs, buffers, context"), held.overhead_bytes),
     ]
-    title = _("This machine") if plan.place == "host" else _("GPU {index}", index=card.index)
+    count = len(plan.gpus)
+    if plan.place == "host":
+        title = _("This machine")
+    elif count > 1:
+        title = _("GPU {index}, the fullest of {n}", index=card.index, n=count)
+    else:
+        title = _("GPU {index}", index=card.index)
     figures = f"{title}: {bytes_text(total)}"
     widths, room = [], 100.0
     for look, _name, size in parts:  # what is too much ends at the capacity
@@ -103,10 +109,9 @@ def memory_html(found: Fitting) -> str:
         room -= width
     rest = (FREE, _("free"), left) if left >= 0 else ("", _("missing"), -left)
     legend = "".join(_legend_html(*part) for part in (*parts, rest))
-    each = _("on each of {n} GPUs", n=len(plan.gpus)) if len(plan.gpus) > 1 else ""
     return (
         '<div class="lectern-gpus"><div class="gpu">'
-        f'<div class="line"><span class="label">{html_text(title)} {html_text(each)}</span>'
+        f'<div class="line"><span class="label">{html_text(title)}</span>'
         f'<span class="value">{bytes_text(total)}</span></div>'
         f'{bar_html(figures, widths, tall=True)}<ul class="legend">{legend}</ul></div></div>'
     )
@@ -125,7 +130,7 @@ def _suggestions(engine: str, plan: MemoryPlan, take: Take) -> None:
         choices = choices_of(engine, suggestion.flags)
         safe_text(_("Try: {suggestion}", suggestion=suggestion.words(_)))
         if choices:
-            told = ", ".join(f"{name} {value}" for name, value in choices.items())
+            told = ", ".join(f"{name} {_told(value)}" for name, value in choices.items())
             st.button(
                 _("Take over {choices}", choices=markdown_text(told)),
                 key=f"take-{number}",
@@ -133,3 +138,7 @@ def _suggestions(engine: str, plan: MemoryPlan, take: Take) -> None:
                 on_click=take,
                 args=(choices,),
             )
+
+
+def _told(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

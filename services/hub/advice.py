@@ -49,6 +49,7 @@ SUGGESTIONS = {
     "higher_share": N_("Set gpu_memory_utilization to {gpu_memory_utilization}: the GPU has the memory free."),
     "narrow_cache": N_("Set kv_cache_dtype to {kv_cache_dtype}: each token then takes half."),
     "more_gpus": N_("Set tensor_parallel_size to {tensor_parallel_size}: the model is then divided among more GPUs."),
+    "other_gpus": N_("Choose GPU {names}: more of its memory is free."),
     "fewer_parts": N_("Set tensor_parallel_size to {tensor_parallel_size}."),
     "quantise": N_("Set quantization to {quantization}, or use a version of the model that is quantised already."),
     "smaller_step": N_("Set max_num_seqs to {max_num_seqs} and enforce_eager: it takes less, and answers more slowly."),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.core.hub_errors import PlanUnknown
 from services.core.i18n import N_
+from services.hub.advice import Suggestion
 from services.hub.cards import Card
 from services.hub.model_files import ModelFiles
 from services.hub.plan import plan
@@ -50,9 +51,10 @@ def fitting(
         raise PlanUnknown(reason=N_("no GPU is found here whose memory is known"))
     if not usable and host is None:
         raise PlanUnknown(reason=N_("how much memory is free here is not known"))
-    found = plan(model, wish_of(engine, choices), usable, host)
+    wish = wish_of(engine, choices)
+    found = plan(model, wish, usable, host) if engine == LLAMACPP else _on_first(model, wish, usable)
     held = [card for card in usable if card.index in found.gpus] if found.place == "gpu" else [host or usable[0]]
-    return Fitting(found, min(held or usable, key=lambda card: card.free_bytes))
+    return Fitting(found, min(held, key=lambda card: card.free_bytes))
 
 
 def wish_of(engine: str, choices: Mapping[str, Any]) -> PlanWish:
@@ -72,6 +74,29 @@ def choices_of(engine: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     """What a suggestion changes, under the names of the engine's spec."""
     names = LLAMACPP_NAMES if engine == LLAMACPP else {}
     return {names.get(flag, flag): value for flag, value in flags.items()}
+
+
+def _on_first(model: ModelFiles, wish: PlanWish, cards: Sequence[Card]) -> MemoryPlan:
+    """vLLM's plan on the GPUs that it takes, the first ones; the suggestions name others where those have more room."""
+    wanted = wish.tensor_parallel_size * wish.pipeline_parallel_size
+    found = plan(model, wish, cards[:wanted])
+    if found.fits or len(cards) <= wanted:
+        return found
+    best = plan(model, wish, cards)  # it takes those with the most free memory
+    if best.fits:
+        names = ", ".join(map(str, best.gpus))
+        other = Suggestion("other_gpus", {"gpus": list(best.gpus)}, {"names": names})
+        return replace(found, suggestions=(other, *found.suggestions))
+    return replace(found, suggestions=tuple(_named(one, wish, cards) for one in best.suggestions))
+
+
+def _named(suggestion: Suggestion, wish: PlanWish, cards: Sequence[Card]) -> Suggestion:
+    """A suggestion with the GPUs that it was planned for, where they are not those that vLLM takes by itself."""
+    size = suggestion.flags.get("tensor_parallel_size", wish.tensor_parallel_size) * wish.pipeline_parallel_size
+    best = sorted(sorted(cards, key=lambda card: -card.free_bytes)[:size], key=lambda card: card.index or 0)
+    if not suggestion.flags or best == list(cards[:size]):
+        return suggestion
+    return replace(suggestion, flags={**suggestion.flags, "gpus": [card.index for card in best]})
 
 
 def _offloaded(layers: int, model: ModelFiles, cards: list[Card]) -> list[Card]:

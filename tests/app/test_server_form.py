@@ -165,6 +165,23 @@ def test_gpus_are_chosen_by_name_and_free_memory_and_the_plan_counts_only_those(
     assert services.servers.show("second").spec["gpus"] == [1]
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_without_a_choice_the_plan_is_that_of_the_first_gpu_and_another_one_is_offered(
+    services: Services, folder: Path
+) -> None:
+    path = folder_model(folder / "small")
+    first, second = services.room()[0]
+    emptier = first if first.free_bytes > second.free_bytes else second
+    share = round((min(first.free_bytes, second.free_bytes) + emptier.free_bytes) / 2 / emptier.total_bytes, 3)
+    choices = {"model": str(path), "gpu_memory_utilization": share}
+    assert services.fits("vllm", choices).card.index == 0
+    found = services.fits("vllm", {**choices, "gpus": [(emptier.index or 0) ^ 1, emptier.index]})
+    assert not found.plan.fits and found.card.index != emptier.index
+    suggestion = found.plan.suggestions[0]
+    assert suggestion.code == "other_gpus" and suggestion.flags == {"gpus": [emptier.index]}
+    assert services.fits("vllm", {**choices, **suggestion.flags}).plan.fits
+
+
 def test_what_cannot_be_read_is_said_to_be_unknown_and_never_guessed(services: Services) -> None:
     app = fill(form("vllm"), **{"model.typed": "Org/Not-here"})
     html = words(app)
