@@ -17,7 +17,7 @@ from services.serving.figures import KEPT_MS, Moment
 from services.store.servers import ServerRecord
 from ui import errors
 from ui.gpus_past import AT, HOST
-from ui.gpus_specs import Chart, spec_of
+from ui.gpus_specs import HOST_COLOUR, Chart, spec_of
 from ui.i18n import _
 from ui.widgets import Card, cards, safe_text
 
@@ -25,6 +25,7 @@ POLL_S = 2.0
 GAP_MS = 10_000
 SPAN_S = KEPT_MS // 1000
 PERCENT = 100.0
+LEGEND_HEIGHT = 38
 SOME_REQUESTS, SOME_TOKENS, SOME_MS = 10.0, 100.0, 1_000.0
 """Where the scales of what has no capacity end at first; from there on they grow tenfold."""
 Line = Callable[[Figures], float | None]
@@ -139,5 +140,7 @@ def _spec(chart: Chart, table: pa.Table) -> dict[str, Any]:
     lines = spec["layer"][0]
     if len(chart.lines) > 1:
         lines["encoding"]["color"]["legend"] = {"orient": "top", "title": None}
-    lines["mark"]["point"] = {"filled": True, "size": 12} if chart.figure == "ttft" else False
+        spec["height"] += LEGEND_HEIGHT
+    dot = {"filled": True, "size": 12, "color": HOST_COLOUR}
+    lines["mark"]["point"] = dot if chart.figure == "ttft" else False
     return spec
