@@ -4,7 +4,7 @@
     ├── Unexpected
     ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
-    │                          PathNotFound · GpuMemoryUnknown · ModelNotFound
+    │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
     │                          ModelInUse · ModelNotOurs
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
