@@ -190,7 +190,8 @@ def _await(wished: Download) -> Download:
 
 def _words(download: Download) -> str:
     amount = f"{bytes_text(download.done)} / {bytes_text(download.total)}"
-    rate = f"{bytes_text(download.step.rate)}/s" if download.step.rate else ""
+    moves = download.state == "downloading" and download.step.rate
+    rate = f"{bytes_text(download.step.rate)}/s" if moves else ""
     left = download.remaining_ms
     rest = speaker.say(N_("{time} left"), time=milliseconds_text(left)) if left is not None else ""
     return " · ".join(part for part in (download.step.file, amount, rate, rest) if part)
@@ -220,7 +221,7 @@ def _print(models: list[LocalModel]) -> None:
             one.name,
             one.source,
             one.facts.format,
-            one.facts.parameters and f"{one.facts.parameters / 1e9:.2f}B",
+            one.facts.parameters and f"{one.facts.parameters / 1e9:.3g}B",
             one.facts.quantisation,
             one.facts.context,
             bytes_text(one.bytes),
