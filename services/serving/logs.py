@@ -15,6 +15,7 @@ _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TELLING = re.compile(r"error\b|exception\b|\b(failed|fatal|cannot|unable|aborted|killed)\b", re.IGNORECASE)
 _SERIOUS = re.compile(rf"\bwarn(ing)?\b|traceback|{_TELLING.pattern}", re.IGNORECASE)
 _TAIL_BYTES = 256_000
+_HEAD_BYTES = 1_000_000
 
 
 class RotatingLog:
@@ -51,6 +52,16 @@ def tail(folder: Path, lines: int) -> list[str]:
     for number in range(KEPT, -1, -1):
         found.extend(_lines(_numbered(folder / NAME, number)))
     return list(found)
+
+
+def first_lines(folder: Path) -> list[str]:
+    """What the newest run printed first, as far as the log still has it."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            text = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    return _CODES.sub("", text).splitlines()
 
 
 def matching(lines: Sequence[str], text: str, *, serious_only: bool = False) -> list[str]:

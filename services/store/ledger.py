@@ -69,6 +69,14 @@ class LedgerRows(Rows[LedgerRecord]):
             connection.execute(insert(self.table), rows)
             self._push_out(connection, server_id)
 
+    def report(self, launch_token: str, reported: Mapping[str, int]) -> None:
+        """Note what the engine of a launch says that it holds, bytes by GPU, where the launch has a row."""
+        columns = self.table.c
+        with self.database.transaction() as connection:
+            for gpu, amount in reported.items():
+                same = (columns.launch_token == launch_token) & (columns.gpu_uuid == gpu)
+                connection.execute(update(self.table).where(same).values(reported_bytes=amount, updated_at_ms=now_ms()))
+
     def reserved(self, machine_id: str) -> dict[str, int]:
         """Bytes by GPU that running launches were planned to hold, as long as nobody has measured what they do."""
         columns = self.table.c

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +23,8 @@ from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from services.monitoring.alerts import AlertWatch
 from services.serving.figures import FigureReader
+from services.serving.gpu_turns import Reservations
+from services.serving.reported import Reports
 from services.serving.supervisor import Supervisor
 from services.worker.downloads import DownloadKeeper
 from services.worker.embedded import Embedded
@@ -48,29 +51,34 @@ class Worker:
         self._jobs = Jobs(settings.layout, services.machine_id, services.store.bases, ingest)
         reconciler = Reconciler(services.store.bases, services.stores, self._jobs, services.machine_id)
         supervisor = Supervisor(
-            services.store.servers, settings.layout, machine_id=services.machine_id, snapshot=services.gpus.sampled
+            services.store.servers,
+            settings.layout,
+            machine_id=services.machine_id,
+            snapshot=services.gpus.sampled,
+            reserve=Reservations(services.store.ledger, services.planned),
         )
         self._embedded = Embedded(
             app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
         )
         self._downloads = DownloadKeeper(services.downloads, services.machine_id)
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
-        self._figures = FigureReader(
-            lambda: services.store.servers.list(services.machine_id), services.store.figures, services.machine_id
-        )
+        here = partial(services.store.servers.list, services.machine_id)
+        self._figures = FigureReader(here, services.store.figures, services.machine_id)
+        reports = Reports(here, services.store.ledger, settings.layout, services.gpus.sampled)
         watch = AlertWatch(
             services.store.alerts,
             lambda: services.product,
             machine_id=services.machine_id,
             home=settings.home,
             snapshot=services.gpus.sampled,
-            servers=lambda: services.store.servers.list(services.machine_id),
+            servers=here,
             sample_every_s=settings.sample_every_s,
         )
         self._courier = services.alerts.courier()
         self._parts = [
             Part("heartbeat", self._beat, 2_000),
             Part("servers", supervisor.tick, 0),
+            Part("memory that engines report", reports.tick, 5_000),
             Part("documents", reconciler.tick, 0),
             Part("downloads", self._downloads.tick, 0),
             Part("answers", services.chat.mend, 5_000),
