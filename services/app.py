@@ -41,7 +41,7 @@ from services.serving.engines.registry import ENGINES
 from services.serving.environments import Environments
 from services.serving.figures import FigureBook
 from services.serving.holders import Holders
-from services.serving.ledger import Ledger
+from services.serving.ledger import Ledger, gpu_key
 from services.serving.memory import MemoryBook
 from services.serving.service import ServerService, on_its_way
 from services.store import StateStore
@@ -113,6 +113,16 @@ class Services:
         except ModelNotFound as error:
             raise PlanUnknown(reason=N_("the model is not on this machine, so its files cannot be read")) from error
         return fitting(engine, chosen.row(), read_model(path), *self.room())
+
+    def planned(self, record: ServerRecord) -> Mapping[str, int]:
+        """Bytes by GPU, as the ledger calls them, that a server is planned to take; empty where nobody can tell."""
+        try:
+            found = self.fits(record.engine, record.spec).plan
+        except AppError:
+            return {}
+        keys = {gpu.index: gpu_key(gpu) for gpu in self.gpus.now().gpus}
+        known = [keys[index] for index in found.gpus if index in keys] if found.place == "gpu" else []
+        return dict.fromkeys(known, found.per_gpu.reserved_bytes)
 
     def serve(self, reference: str, *, preset: str = "", name: str = "") -> ServerRecord:
         """Add a stopped server for a model on the disk, with what is sensible for it here.

@@ -48,11 +48,11 @@ def answer(services: Services, engine: str, choices: Mapping[str, Any], take: Ta
         ),
         muted=True,
     )
-    shorter = any("max_model_len" in suggestion.flags for suggestion in plan.suggestions)
-    st.html(state_html("fits" if plan.fits else "fits_changed" if shorter else "does_not_fit"))
+    helped = any(suggestion.flags for suggestion in plan.suggestions)
+    st.html(state_html("fits" if plan.fits else "fits_changed" if helped else "does_not_fit"))
     for reason in plan.reasons:
         safe_text(reason.words(_))
-    if plan.max_model_len_that_fits > 0 and not plan.fits:
+    if 0 < plan.max_model_len_that_fits < plan.max_model_len:
         safe_text(_("Longest context that fits: {tokens} tokens.", tokens=f"{plan.max_model_len_that_fits:,}"))
     _suggestions(engine, plan, take)
     st.html(STYLE)

@@ -182,6 +182,15 @@ def test_without_a_choice_the_plan_is_that_of_the_first_gpu_and_another_one_is_o
     assert services.fits("vllm", {**choices, **suggestion.flags}).plan.fits
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_a_launch_is_noted_with_what_its_gpus_are_planned_to_hold(services: Services, folder: Path) -> None:
+    path = folder_model(folder / "small")
+    record = services.servers.create("one", "vllm", {"model": str(path), "gpus": [1], "gpu_memory_utilization": 0.2})
+    held = services.fits("vllm", record.spec).plan.per_gpu
+    assert services.planned(record) == {services.gpus.now().gpus[1].uuid: held.reserved_bytes}
+    assert services.planned(services.servers.create("two", "vllm", {"model": "Org/Not-here"})) == {}
+
+
 def test_what_cannot_be_read_is_said_to_be_unknown_and_never_guessed(services: Services) -> None:
     app = fill(form("vllm"), **{"model.typed": "Org/Not-here"})
     html = words(app)
