@@ -17,7 +17,7 @@ class Sheet(BaseModel):
     count: int = Field(5, ge=2, le=9)
     share: float = Field(0.5, ge=0, le=1.5)
     wanted: bool = True
-    name: str = Field("x", min_length=1, pattern="^[a-z]*$")
+    name: str = Field("x", min_length=1, pattern="^[a-z]*$", max_length=3)
 
 
 def refused(**values: Any) -> InvalidValue:
@@ -49,4 +49,4 @@ def test_a_fault_is_told_in_both_languages(values: dict[str, Any], english: str)
 
 
 def test_an_unknown_fault_keeps_the_words_of_the_library() -> None:
-    assert "String should match pattern" in refused(name="A").render("zh_CN").message
+    assert "String should have at most 3" in refused(name="abcd").render("zh_CN").message
