@@ -157,6 +157,14 @@ def test_many_starts_at_once_start_one_engine(desk: Desk) -> None:
             racer.wait()
 
 
+def test_of_two_that_saw_the_same_row_only_one_moves_it(desk: Desk) -> None:
+    seen = desk.wish()
+    first = desk.store.servers.move(seen, state=STARTING, launch_token="first")
+    assert first and desk.store.servers.move(seen, state=STARTING, launch_token="second") is None
+    assert desk.row().launch_token == "first"
+    assert desk.store.servers.move(first, state=STOPPED, launch_token=None)
+
+
 def launched(desk: Desk) -> list[int]:
     """The runners of this desk, whatever token they carry."""
     folder = str(desk.layout.servers / desk.row().id)
