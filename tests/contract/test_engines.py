@@ -115,13 +115,14 @@ def test_llamacpp_names_a_port_that_is_taken(tmp_path: Path) -> None:
     assert (refused.returncode, refused.stderr) == (1, expected)
 
 
-def test_vllm_is_told_what_differs_from_its_defaults_and_nothing_else() -> None:
+def test_vllm_is_told_its_share_of_the_memory_and_what_differs_from_its_defaults() -> None:
     assert Vllm().launch(VLLM, PLACE).argv[1:] == [
         *("serve", "/models/qwen", "--host", "127.0.0.1", "--port", "4711", "--served-model-name", "qwen"),
+        *("--gpu-memory-utilization", "0.9"),
     ]
     chosen = {**VLLM, "max_model_len": 8192, "enforce_eager": True, "dtype": "half", "extra_args": ["--seed", "7"]}
     argv = Vllm().launch(chosen, PLACE).argv
-    assert argv[9:] == ["--dtype", "half", "--max-model-len", "8192", "--enforce-eager", "--seed", "7"]
+    assert argv[11:] == ["--dtype", "half", "--max-model-len", "8192", "--enforce-eager", "--seed", "7"]
 
 
 def test_vllm_gets_its_gpus_as_the_driver_numbers_them_and_stays_at_home() -> None:

@@ -87,10 +87,14 @@ class Vllm:
         return LaunchCommand([*argv, *chosen.extra_args], {**env, **chosen.environment()}, chosen.secrets())
 
     def _options(self, chosen: VllmSpec) -> dict[str, object]:
-        """What differs from vLLM's own defaults, so that the command stays one that people can read."""
+        """What differs from vLLM's own defaults, so that the command stays one that people can read.
+
+        The share of the memory is always told: its default is not the same in every version, and plans rest on it.
+        """
         names = (
-            *("dtype", "max_model_len", "tensor_parallel_size", "pipeline_parallel_size", "gpu_memory_utilization"),
+            *("dtype", "max_model_len", "tensor_parallel_size", "pipeline_parallel_size"),
             *("quantization", "kv_cache_dtype", "max_num_seqs", "enforce_eager", "trust_remote_code"),
         )
         fields = VllmSpec.model_fields
-        return {name: getattr(chosen, name) for name in names if getattr(chosen, name) != fields[name].default}
+        told = {name: getattr(chosen, name) for name in names if getattr(chosen, name) != fields[name].default}
+        return {"gpu_memory_utilization": chosen.gpu_memory_utilization, **told}
