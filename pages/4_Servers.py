@@ -3,13 +3,14 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import embedded, frame, server_form, servers
+from ui import embedded, frame
 from ui.i18n import _
+from ui.servers import form, rows
 from ui.widgets import beside_title
 
 with frame.page(N_("Servers")) as services:
-    if server_form.is_open():
-        server_form.form(services)
+    if form.is_open():
+        form.form(services)
     else:
         coming = embedded.underway(services)
         if coming:
@@ -18,7 +19,7 @@ with frame.page(N_("Servers")) as services:
         if services.servers.list() or coming:
             with beside_title():
                 if st.button(_("Add a server"), icon=":material/add:", type="primary"):
-                    servers.add_dialog(services)
-            servers.server_list(services)
+                    rows.add_dialog(services)
+            rows.server_list(services)
         else:
-            servers.no_server(services)
+            rows.no_server(services)

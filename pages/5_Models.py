@@ -3,26 +3,27 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import frame, models, models_catalogue, models_downloads, models_wish
+from ui import frame
 from ui.i18n import _
+from ui.models import catalogue, downloads, rows, wish
 from ui.widgets import beside_title, empty_state
 
 with frame.page(N_("Models")) as services:
     here, coming = services.models.list(), services.downloads.list()
-    free = models.room(services)
+    free = rows.room(services)
     with beside_title():
         if st.button(_("Sources"), icon=":material/tune:"):
-            models_wish.sources_dialog(services)
+            wish.sources_dialog(services)
         if (here or coming) and st.button(_("Download a model"), icon=":material/download:", type="primary"):
-            models_wish.wish_dialog(services)
-    models_downloads.download_list(services)
+            wish.wish_dialog(services)
+    downloads.download_list(services)
     if here:
-        models.model_list(services, here, free)
+        rows.model_list(services, here, free)
     elif not coming and empty_state(
         _("No model on this machine yet"),
         _("Bring one here from a hub, or choose a folder under Sources. The list below is a good place to start."),
         _("Download a model"),
         key="no-model",
     ):
-        models_wish.wish_dialog(services)
-    models_catalogue.catalogue_list(services, free)
+        wish.wish_dialog(services)
+    catalogue.catalogue_list(services, free)

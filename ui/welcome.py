@@ -7,8 +7,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from services.app import Services
-from ui import bases, conversation, embedded, servers
+from ui import bases, conversation, embedded
 from ui.i18n import _
+from ui.servers.rows import no_server
 from ui.text import markdown_text
 from ui.widgets import empty_state, safe_text
 
@@ -19,7 +20,7 @@ def welcome(services: Services, base_id: str | None, ask: Ask) -> None:
     """Teach the next step."""
     waiting = st.session_state.get(bases.PENDING_QUESTION)
     if not services.servers.list() and not embedded.underway(services):
-        servers.no_server(services)
+        no_server(services)
     elif not services.knowledge.bases():
         tried = empty_state(
             _("Ask your own documents"),

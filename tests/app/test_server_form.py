@@ -18,7 +18,7 @@ from tests.app.pages import field, labels, opened, press, words
 from tests.fakes.gpu_box import SCENES, Scene, Servers, gpu_box
 from tests.fakes.gpu_snapshots import HOST, gpu, snapshot, stranger
 from tests.fakes.models_on_disk import folder_model, gguf_model
-from ui.server_snippets import KEY, snippets
+from ui.servers.snippets import KEY, snippets
 
 SECRET = "sk-very-secret"
 TRUE = shutil.which("true") or ""

@@ -16,7 +16,7 @@ from services.serving.places import folder_of
 from services.store.figures import FigureRecord
 from services.store.servers import ServerRecord
 from tests.app.pages import labels, opened, press, words
-from ui.server_live import scale_end
+from ui.servers.live import scale_end
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from services.core.units import milliseconds_text
 from services.serving import notes
 from services.serving.states import AT_REST, COMING
 from services.store.servers import ServerRecord
-from ui import errors, i18n, server_form, server_live, server_log, server_snippets
+from ui import errors, i18n
 from ui.i18n import _
+from ui.servers import form, live, log, snippets
 from ui.text import markdown_text
 from ui.widgets import empty_state, facts_line, icon_button, mono, remark, row, safe_text
 
@@ -55,13 +56,13 @@ def _server(services: Services, record: ServerRecord) -> None:
             _questions(services, record)
         if record.managed:
             _wishes(services, record)
-            live = record.state == "ready"
-            if live and st.button(_("Live"), key=f"word-live-{record.id}", icon=":material/monitoring:"):
-                server_live.dialog(services, record)
+            answers = record.state == "ready"
+            if answers and st.button(_("Live"), key=f"word-live-{record.id}", icon=":material/monitoring:"):
+                live.dialog(services, record)
             if st.button(_("Log"), key=f"word-log-{record.id}", icon=":material/article:"):
-                server_log.dialog(services, record)
+                log.dialog(services, record)
         if at_rest and st.button(_("Change"), key=f"word-change-{record.id}", icon=":material/tune:"):
-            server_form.begin(record)
+            form.begin(record)
             st.rerun()
         if (at_rest or not record.managed) and icon_button(
             _("Remove {name}", name=record.name), ":material/delete:", key=f"remove-{record.id}"
@@ -83,7 +84,7 @@ def _questions(services: Services, record: ServerRecord) -> None:
     if st.button(_("Models"), key=f"word-models-{record.id}", icon=":material/list:", disabled=idle):
         _models(services, record)
     if st.button(_("Use it"), key=f"word-use-{record.id}", icon=":material/code:", disabled=idle):
-        server_snippets.dialog(record)
+        snippets.dialog(record)
 
 
 def _failure(services: Services, record: ServerRecord) -> None:
@@ -175,7 +176,7 @@ def add_dialog(services: Services) -> None:
     @st.dialog(_("Add a server"))
     def ask() -> None:
         if st.button(_("Run one on this machine"), icon=":material/memory:", width="stretch", key="add-here"):
-            server_form.begin()
+            form.begin()
             st.rerun()
         safe_text(_("Or add one that runs already, by its address:"), muted=True)
         with errors.shown(), st.form("add-server", border=False):

@@ -13,9 +13,10 @@ from services.core.i18n import N_
 from services.core.phrases import fill
 from services.serving.engines.registry import ENGINES
 from services.store.servers import ServerRecord
-from ui import errors, i18n, server_plan
+from ui import errors, i18n
 from ui.i18n import _
-from ui.server_form_fields import Fields, Form
+from ui.servers import plan
+from ui.servers.form_fields import Fields, Form
 from ui.text import html_text
 from ui.widgets import safe_text
 
@@ -80,8 +81,8 @@ def _beside(services: Services, about: Form, drawn: Fields, fault: InvalidValue 
         for name, value in flags.items():
             st.session_state[about.key(name)] = value
 
-    server_plan.answer(services, about.engine, choices, take)
-    server_plan.command(services, about.engine, choices)
+    plan.answer(services, about.engine, choices, take)
+    plan.command(services, about.engine, choices)
 
 
 def _engine(services: Services, number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.core.units import bytes_text
 from services.gpu.readings import HostReading
-from ui.gpus_bars import figure, gauge_html, memory_of, share
+from ui.gpus.bars import figure, gauge_html, memory_of, share
 from ui.i18n import _, ngettext
 from ui.text import html_text
 

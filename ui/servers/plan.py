@@ -14,12 +14,12 @@ from services.core.units import UNKNOWN, bytes_text
 from services.hub.plan_types import MemoryPlan
 from services.hub.plan_wish import Fitting, choices_of
 from ui import i18n
-from ui.gpus_bars import bar_html, share, swatch_html
+from ui.gpus.bars import bar_html, share, swatch_html
 from ui.i18n import _
 from ui.text import html_text, markdown_text
 from ui.widgets import remark, safe_text, state_html
 
-STYLE = Path(__file__).with_name("gpus.css")
+STYLE = Path(__file__).parents[1] / "gpus" / "style.css"
 WEIGHTS, CACHE, ACTIVATIONS, OVERHEAD, OTHERS, FREE = "s0", "s1", "s2", "s3", "others", "free"
 
 Take = Callable[[Mapping[str, Any]], None]

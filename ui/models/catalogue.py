@@ -8,9 +8,9 @@ from services.app import Services
 from services.core.units import bytes_text
 from services.hub.catalogue import Entry, catalogue
 from services.hub.local_models_fit import of_entry
-from ui import models_wish
 from ui.i18n import _
-from ui.models import BADGES, USES, Room, size_text
+from ui.models import wish
+from ui.models.rows import BADGES, USES, Room, size_text
 from ui.widgets import row, safe_text
 
 PAGE_SIZE = 8
@@ -67,4 +67,4 @@ def _entry(services: Services, entry: Entry, free: Room) -> None:
     ]
     with row(entry.repository, facts, BADGES[of_entry(entry, *free).verdict], code=True):
         if st.button(_("Download"), key=f"word-get-{entry.repository}", icon=":material/download:"):
-            models_wish.wish_dialog(services, entry.repository, entry.hub, entry.files)
+            wish.wish_dialog(services, entry.repository, entry.hub, entry.files)

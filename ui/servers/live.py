@@ -16,8 +16,8 @@ from services.serving.engine_metrics import Figures
 from services.serving.figures import KEPT_MS, Moment
 from services.store.servers import ServerRecord
 from ui import errors
-from ui.gpus_past import AT, HOST
-from ui.gpus_specs import HOST_COLOUR, Chart, spec_of
+from ui.gpus.past import AT, HOST
+from ui.gpus.specs import HOST_COLOUR, Chart, spec_of
 from ui.i18n import _
 from ui.widgets import Card, cards, safe_text
 

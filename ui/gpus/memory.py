@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from services.core.units import bytes_text
 from services.gpu.readings import GpuReading, Holding, MigInstance, Snapshot
-from ui.gpus_bars import bar_html, memory_of, share, swatch_html
+from ui.gpus.bars import bar_html, memory_of, share, swatch_html
 from ui.i18n import _, ngettext
 from ui.text import html_text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from services.core.units import MIB, UNKNOWN
 from services.gpu.nvml_codes import THROTTLE_REASONS
 from services.gpu.readings import DriverState, Ecc, GpuReading, Pcie, Snapshot
-from ui.gpus_bars import figure, gauge_html, memory_of, share
-from ui.gpus_memory import Looks, memory_html
+from ui.gpus.bars import figure, gauge_html, memory_of, share
+from ui.gpus.memory import Looks, memory_html
 from ui.i18n import _, ngettext
 from ui.text import html_text
 

@@ -19,15 +19,16 @@ from services.core.units import milliseconds_text
 from services.gpu.readings import Snapshot
 from services.gpu.service import FRESH_MS
 from services.store.servers import ServerRecord
-from ui import errors, gpus_charts
-from ui.gpus_cards import card_html, no_gpu_html, stale_html, summary_html
-from ui.gpus_host import host_html
-from ui.gpus_memory import all_looks
-from ui.gpus_processes import processes_html
-from ui.gpus_servers import ledger_html, managed, states
+from ui import errors
+from ui.gpus import charts
+from ui.gpus.cards import card_html, no_gpu_html, stale_html, summary_html
+from ui.gpus.host import host_html
+from ui.gpus.memory import all_looks
+from ui.gpus.processes import processes_html
+from ui.gpus.servers import ledger_html, managed, states
 from ui.i18n import _, language
 
-STYLE = Path(__file__).with_name("gpus.css")
+STYLE = Path(__file__).with_name("style.css")
 TICK_S = 1.0
 STEADY_S = 15.0
 LOOK_S = 3
@@ -101,7 +102,7 @@ def _steady(services: Services, ledgers: Mapping[str, Any]) -> None:
         snapshot = services.gpus.now()
         for id, place in ledgers.items():
             place.html(ledger_html(services.servers.memory(id), snapshot))
-        gpus_charts.history(services, snapshot)
+        charts.history(services, snapshot)
 
 
 @lru_cache(maxsize=8)

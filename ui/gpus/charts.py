@@ -11,8 +11,8 @@ from services.core.units import GIB
 from services.gpu.history import key_of
 from services.gpu.readings import GpuReading, HostReading, Snapshot
 from services.health import worker_status
-from ui.gpus_past import Past, newest_ms, past
-from ui.gpus_specs import COLOURS, Chart, domain_of, spec_of
+from ui.gpus.past import Past, newest_ms, past
+from ui.gpus.specs import COLOURS, Chart, domain_of, spec_of
 from ui.i18n import _, clock_time
 from ui.text import html_text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from services.core.i18n import N_
 from services.core.units import GIB, bytes_text
 from services.gpu.readings import GpuReading, Holding, Snapshot
-from ui.gpus_bars import swatch_html
-from ui.gpus_memory import OTHERS, Looks
+from ui.gpus.bars import swatch_html
+from ui.gpus.memory import OTHERS, Looks
 from ui.i18n import _
 from ui.text import html_text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ui.gpus_past import AT, HOST
+from ui.gpus.past import AT, HOST
 
 PAST = "past"
 HEIGHT = 150
