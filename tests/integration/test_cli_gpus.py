@@ -52,9 +52,14 @@ class Shell:
     def watching(self, *words: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
         """`--watch` in a process that is surely ended."""
         command = [*COMMAND, "--watch", *words]
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=stdout, stderr=subprocess.PIPE, text=True
-        )
+        # Where these tests run in the background of a script, its children would ignore Ctrl-C.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=stdout, stderr=subprocess.PIPE, text=True
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
         try:
             yield process
         finally:
