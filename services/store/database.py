@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from services.core.clock import ticks_ms
 from services.core.errors import AppError, DatabaseUnavailable, DiskFull, NameTaken
+
+SWITCH_MS = 30_000
 
 
 class Database:
@@ -58,7 +63,8 @@ def connect(url: str) -> Engine:
     def _pragmas(connection: Any, _: Any) -> None:
         # BEGIN is ours (below), so that a writing transaction takes the write lock at its start and waits its turn.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -67,6 +73,19 @@ def connect(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. Where others do so at the same time, SQLite refuses without waiting."""
+    due_ms = ticks_ms() + SWITCH_MS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or ticks_ms() > due_ms:
+                raise
+            time.sleep(0.01)
 
 
 def mapped(error: SQLAlchemyError, path: str, name: str) -> AppError:

@@ -167,7 +167,8 @@ def terminal(shell: Shell, rows: int) -> bytes:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (rows, 100))
     shell.environment["TERM"] = "xterm-256color"
-    shell.environment.pop("COLUMNS", None)
+    for size in ("COLUMNS", "LINES"):
+        shell.environment.pop(size, None)
     seen = b""
     with shell.watching(stdout=theirs) as process:
         os.close(theirs)

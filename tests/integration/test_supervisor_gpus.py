@@ -85,6 +85,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 def test_starts_that_share_a_gpu_run_one_after_another(box: Box) -> None:
     for name in ("one", "two", "three"):
         box.wish("--slow-start", "0.6", name=name)
+        time.sleep(0.002)  # two of the same millisecond would go by their names
     seen = set()
     deadline = time.monotonic() + 30
     while any(box.row(name).state != READY for name in ("one", "two", "three")):
