@@ -26,6 +26,7 @@ LOCKS: tuple[tuple[str, Path, tuple[Path, ...]], ...] = (
     ("engines/vllm.in", INPUTS / "engines/vllm.txt", ()),
     ("engines/transformers.in", INPUTS / "engines/transformers.txt", ()),
     ("engines/embeddings.in", INPUTS / "engines/embeddings.txt", ()),
+    ("engines/ocr.in", INPUTS / "engines/ocr.txt", ()),
 )
 
 
