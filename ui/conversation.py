@@ -8,8 +8,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from services.app import Services
-from services.chat.answers import ATTACHED, passages_of
 from services.chat.ports import Passage
+from services.chat.turns import ATTACHED, passages_of
 from services.core.clock import now_ms
 from services.core.errors import from_row
 from services.core.phrases import state_word

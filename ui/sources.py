@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from services.app import Services
-from services.chat.answers import passages_of
 from services.chat.ports import Passage
+from services.chat.turns import passages_of
 from services.core.errors import NotFoundError
 from services.knowledge.types import Surroundings
 from services.store.conversations import TurnRecord

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from services.chat.answers import ATTACHED, passages_of
 from services.chat.citations import Citation, cite
 from services.chat.ports import Passage
+from services.chat.turns import ATTACHED, passages_of
 from services.cli.output import failing_well, speaker
 from services.core.errors import from_row
 from services.core.i18n import N_

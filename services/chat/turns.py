@@ -1,0 +1,22 @@
+"""What a turn is made of beyond its row: its modes, its passages, the title that its question gives."""
+
+from __future__ import annotations
+
+from services.chat.ports import Passage
+from services.store.conversations import TurnRecord
+
+CHAT, KNOWLEDGE = "chat", "knowledge"
+ATTACHED = "attached"
+"""In a turn's settings: its marks were attached here, not written by the model."""
+TITLE_CHARACTERS = 60
+
+
+def passages_of(turn: TurnRecord) -> list[Passage]:
+    """The passages that the model was shown."""
+    return [Passage(**row) for row in turn.passages]
+
+
+def title_of(question: str) -> str:
+    """A conversation's title: the beginning of its first question."""
+    line = " ".join(question.split())
+    return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1].rstrip() + "…"
