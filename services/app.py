@@ -30,6 +30,7 @@ from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.index.local import LocalBaseStore
+from services.knowledge.search_types import SearchOptions
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.llm.client import OpenAIChatModel
@@ -232,7 +233,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
 
 def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:
     base = knowledge.base(base_id)
-    result = knowledge.search(base, question, top_k)
+    result = knowledge.search(base, question, SearchOptions(top_k=top_k))
     passages = [
         Passage(
             number=hit.rank,

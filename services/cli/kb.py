@@ -15,6 +15,7 @@ from services.cli.output import failing_well, speaker
 from services.core.errors import AppError, PathNotFound, WorkerNotRunning
 from services.core.i18n import N_
 from services.knowledge.notices import render as render_notice
+from services.knowledge.search_types import SearchOptions
 from services.knowledge.service import chunker_spec
 from services.knowledge.types import DocumentRow, DocumentState, Hit
 from services.store.bases import BaseRecord
@@ -135,7 +136,8 @@ def search(
         if mode != "dense":
             raise typer.BadParameter(speaker.say(N_("the only way to search is: dense")))
         services = speaker.services()
-        result = services.knowledge.search(services.knowledge.base(name), query, top_k or services.product.top_k)
+        options = SearchOptions(top_k=top_k or services.product.top_k)
+        result = services.knowledge.search(services.knowledge.base(name), query, options)
         row = {
             "query": result.query,
             "mode": result.mode,

@@ -9,25 +9,24 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from services.core.clock import Stopwatch
-from services.core.errors import BaseNotFound, DocumentNotFound, EmptyQuestion, InvalidName, InvalidValue
+from services.core.errors import BaseNotFound, DocumentNotFound, InvalidName, InvalidValue
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.settings import Settings
 from services.core.validation import reason_of
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker
-from services.knowledge.embedders.fingerprint import check
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.originals import clean_name
+from services.knowledge.retrieval import retrieve
 from services.knowledge.samples import sample_files
+from services.knowledge.search_types import SearchOptions
 from services.knowledge.stores import Stores
 from services.knowledge.types import (
     BaseCounts,
     DocumentRow,
     DocumentState,
     Extracted,
-    Hit,
     SearchResult,
     Surroundings,
     VerifyReport,
@@ -173,29 +172,9 @@ class KnowledgeService:
         return extracted
 
     # searching -------------------------------------------------------------------------------------------------------
-    def search(self, base: BaseRecord, query: str, top_k: int) -> SearchResult:
-        """The chunks nearest to a question. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
-        question = query.strip()
-        if not question:
-            raise EmptyQuestion()
-        if not 1 <= top_k <= 1000:
-            raise InvalidValue(field="top_k", value=top_k, reason=N_("it must be from 1 to 1000"))
-        store, watch = self._stores.of(base), Stopwatch()
-        counts = store.counts()
-        hits: tuple[Hit, ...] = ()
-        if counts.vectors:
-            check(store.fingerprint(), self._embedder)
-            with watch.step("embed"):
-                vector = self._embedder.encode_queries([question])[0]
-            with watch.step("dense"):
-                found = store.search(vector, top_k)
-                scores = {hit.chunk_id: hit.score for hit in found}
-                chunks = store.chunks([hit.chunk_id for hit in found])
-            hits = tuple(
-                Hit(rank, scores[chunk.chunk_id], chunk, dense_rank=rank, lexical_rank=None)
-                for rank, chunk in enumerate(chunks, 1)
-            )
-        return SearchResult(question, "dense", watch.timings_ms, hits, counts.documents - counts.settled)
+    def search(self, base: BaseRecord, query: str, options: SearchOptions) -> SearchResult:
+        """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
+        return retrieve(self._stores.of(base), self._embedder, query, options)
 
     def surroundings(
         self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 400

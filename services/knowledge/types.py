@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from services.knowledge.search_types import SearchMode
+
 
 class DocumentState(StrEnum):
     """Where the newest revision of a document stands."""
@@ -189,11 +191,14 @@ class SearchResult:
     """The hits of one question, with the time of each step."""
 
     query: str
-    mode: str
+    mode: SearchMode
+    """The way that was gone; not always the one that was asked for: then a notice says why."""
     timings_ms: dict[str, float]
     hits: tuple[Hit, ...]
     documents_pending: int
     """Documents that were not yet searchable."""
+    notices: tuple[Notice, ...] = ()
+    """What was searched otherwise than asked, and why."""
 
 
 @dataclass(frozen=True, slots=True)

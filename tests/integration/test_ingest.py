@@ -25,6 +25,7 @@ from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
+from services.knowledge.search_types import SearchOptions
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.knowledge.types import DocumentRow, DocumentState, RevisionKey
@@ -87,7 +88,7 @@ def base(library: Library) -> BaseRecord:
 
 
 def found(library: Library, base: BaseRecord, query: str) -> list[str]:
-    return [hit.chunk.document for hit in library.knowledge.search(base, query, 3).hits]
+    return [hit.chunk.document for hit in library.knowledge.search(base, query, SearchOptions(top_k=3)).hits]
 
 
 def test_files_of_two_languages_become_ready_and_are_found(library: Library, base: BaseRecord) -> None:
@@ -100,7 +101,7 @@ def test_files_of_two_languages_become_ready_and_are_found(library: Library, bas
     assert (rows["machines/pump.pdf"].pages, rows["pond.md"].pages) == (2, None)
     assert found(library, base, "Which fish live in the pond?")[0] == "pond.md"
     assert found(library, base, "可以带狗吗？")[0] == "规定.txt"
-    hit = library.knowledge.search(base, "When does the pump start?", 1).hits[0]
+    hit = library.knowledge.search(base, "When does the pump start?", SearchOptions(top_k=1)).hits[0]
     assert (hit.chunk.document, hit.chunk.page, hit.rank, hit.dense_rank) == ("machines/pump.pdf", 2, 1, 1)
     report = library.knowledge.verify("Garden")
     assert report.problems == () and report.documents == report.originals == 3 and report.chunks == report.vectors
@@ -112,9 +113,9 @@ def test_a_new_version_takes_over_only_when_it_is_ready(library: Library, base: 
     library.add(base, "price.txt", b"The ticket costs nine euros.")
     (row,) = library.knowledge.documents(base)
     assert (row.revision, row.answering_revision, row.state) == (2, 1, DocumentState.QUEUED)
-    assert "five" in library.knowledge.search(base, "ticket", 1).hits[0].chunk.text
+    assert "five" in library.knowledge.search(base, "ticket", SearchOptions(top_k=1)).hits[0].chunk.text
     library.settle(base)
-    hits = library.knowledge.search(base, "ticket", 5).hits
+    hits = library.knowledge.search(base, "ticket", SearchOptions(top_k=5)).hits
     assert [hit.chunk.text for hit in hits] == ["The ticket costs nine euros."]
     assert library.knowledge.verify("Garden").problems == ()
 
@@ -142,7 +143,7 @@ def test_a_new_version_that_fails_leaves_the_old_one_answering(library: Library,
     library.add(base, "price.txt", b"  \n ")
     row = library.settle(base)["price.txt"]
     assert row.state is DocumentState.FAILED and row.error is not None and row.error.code == "empty_file"
-    assert "five" in library.knowledge.search(base, "ticket", 1).hits[0].chunk.text
+    assert "five" in library.knowledge.search(base, "ticket", SearchOptions(top_k=1)).hits[0].chunk.text
 
 
 def test_the_same_content_under_two_names_is_one_document(library: Library, base: BaseRecord) -> None:
@@ -151,7 +152,7 @@ def test_the_same_content_under_two_names_is_one_document(library: Library, base
     assert first.document_id == second.document_id
     (row,) = library.settle(base).values()
     assert set(row.names) == {"a.txt", "b.txt"} and row.chunks == 1
-    assert len(library.knowledge.search(base, "koi", 5).hits) == 1
+    assert len(library.knowledge.search(base, "koi", SearchOptions(top_k=5)).hits) == 1
 
 
 def test_one_bad_file_names_its_reason_and_the_others_go_on(library: Library, base: BaseRecord) -> None:
@@ -238,8 +239,8 @@ def test_names_of_bases_are_unique_and_checked(library: Library, base: BaseRecor
 
 def test_an_empty_question_is_refused_and_an_empty_base_finds_nothing(library: Library, base: BaseRecord) -> None:
     with pytest.raises(EmptyQuestion):
-        library.knowledge.search(base, "  ", 3)
-    result = library.knowledge.search(base, "anything", 3)
+        library.knowledge.search(base, "  ", SearchOptions(top_k=3))
+    result = library.knowledge.search(base, "anything", SearchOptions(top_k=3))
     assert result.hits == () and result.documents_pending == 0
 
 
