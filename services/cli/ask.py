@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from services.chat.citations import Citation, cite
-from services.chat.ports import Passage
-from services.chat.turns import ATTACHED, passages_of
+from services.chat.rows import answer_row
+from services.chat.turns import passages_of
 from services.cli.output import failing_well, speaker
 from services.core.errors import from_row
 from services.core.i18n import N_
@@ -32,35 +32,7 @@ def ask(
         services.chat.delete(OWNER, turn.conversation_id)
         if turn.error_code:
             raise from_row(turn.error_code, turn.error_params)
-        passages = passages_of(turn)
-        citations = cite(turn.answer, passages)
-        speaker.emit(answer_row(turn, passages, citations), lambda: _print(turn, citations))
-
-
-def answer_row(turn: TurnRecord, passages: list[Passage], citations: list[Citation]) -> dict[str, Any]:
-    """A finished turn as JSON values."""
-    return {
-        "question": turn.question,
-        "answer": turn.answer,
-        "citations": [
-            {
-                "marker": citation.marker,
-                "document": citation.document,
-                "page": citation.page,
-                "start": citation.start,
-                "end": citation.end,
-                "supported": citation.supported,
-                "attached": bool(turn.settings.get(ATTACHED)),
-            }
-            for citation in citations
-        ],
-        "passages": [passage.row() for passage in passages],
-        "timings_ms": turn.timings_ms,
-        "prompt_tokens": turn.prompt_tokens,
-        "completion_tokens": turn.completion_tokens,
-        "server": turn.server_name,
-        "model": turn.model,
-    }
+        speaker.emit(answer_row(turn), lambda: _print(turn, cite(turn.answer, passages_of(turn))))
 
 
 def _print(turn: TurnRecord, citations: list[Citation]) -> None:
