@@ -6,8 +6,9 @@ import streamlit as st
 
 from services.app import Services
 from services.core.i18n import LANGUAGES, N_, translate
+from services.knowledge.chunking.registry import chunker_spec
 from services.knowledge.samples import SAMPLE_QUESTIONS
-from services.knowledge.service import BaseSummary, chunker_spec
+from services.knowledge.service import BaseSummary
 from services.store.bases import BaseRecord
 from ui import errors
 from ui.i18n import _, language, ngettext

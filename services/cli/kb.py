@@ -14,9 +14,9 @@ from services.app import Services
 from services.cli.output import failing_well, speaker
 from services.core.errors import AppError, PathNotFound, WorkerNotRunning
 from services.core.i18n import N_
+from services.knowledge.chunking.registry import chunker_spec
 from services.knowledge.notices import render as render_notice
 from services.knowledge.search_types import SearchOptions
-from services.knowledge.service import chunker_spec
 from services.knowledge.types import DocumentRow, DocumentState, Hit
 from services.store.bases import BaseRecord
 
@@ -40,8 +40,8 @@ def create(
         product = services.product
         spec = chunker_spec(
             chunker,
-            chunk_size if chunk_size is not None else product.chunk_size,
-            chunk_overlap if chunk_overlap is not None else product.chunk_overlap,
+            size=chunk_size if chunk_size is not None else product.chunk_size,
+            overlap=chunk_overlap if chunk_overlap is not None else product.chunk_overlap,
         )
         base = services.knowledge.create(name, spec, embedder)
         row = health.base_row(services.knowledge.summary(base))

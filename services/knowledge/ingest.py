@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from services.core.errors import AppError
 from services.knowledge.chunking.chunks import make_chunks
-from services.knowledge.chunking.protocol import ChunkerSpec
-from services.knowledge.chunking.registry import make_chunker
+from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.embedders.fingerprint import check, fingerprint
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.loaders.reader import Cancelled, Reader
@@ -49,9 +48,8 @@ class Ingest:
         extracted = store.text(key.document_id, key.revision)
         if extracted is None or not store.set_state(key, DocumentState.SPLITTING):
             return False
-        spec = ChunkerSpec(key=base.chunker, size=base.chunk_size, overlap=base.chunk_overlap)
         window = self._embedder.spec.window_tokens
-        chunks, notices = make_chunks(extracted, make_chunker(spec), window, self._embedder.count_tokens)
+        chunks, notices = make_chunks(extracted, make_chunker(spec_of(base)), window, self._embedder.count_tokens)
         return store.stage(key, chunks, notices)
 
     def embed(self, base: BaseRecord, key: RevisionKey) -> bool:

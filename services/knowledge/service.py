@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import ValidationError
-
 from services.core.errors import BaseNotFound, DocumentNotFound, InvalidName, InvalidValue
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.settings import Settings
-from services.core.validation import reason_of
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker
 from services.knowledge.embedders.protocol import Embedder
@@ -73,6 +70,7 @@ class KnowledgeService:
             chunker=spec.key,
             chunk_size=spec.size,
             chunk_overlap=spec.overlap,
+            chunker_options=spec.options,
         )
 
     def base(self, reference: str) -> BaseRecord:
@@ -215,13 +213,3 @@ def clean_base_name(name: str) -> str:
         reason = N_("it contains a slash") if "/" in kept else N_("it is too long")
         raise InvalidName(name=kept[:BASE_NAME_LIMIT], reason=reason, limit=BASE_NAME_LIMIT)
     return kept
-
-
-def chunker_spec(key: str | None = None, size: int | None = None, overlap: int | None = None) -> ChunkerSpec:
-    """A chunker spec from what was given, the rest by default. Raises: InvalidValue."""
-    given = {"key": key, "size": size, "overlap": overlap}
-    try:
-        return ChunkerSpec(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=reason_of(error)) from error

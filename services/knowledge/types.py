@@ -88,6 +88,18 @@ class Chunk:
     page: int | None
     heading: str
     """The path of headings above it, joined by " › "; empty where there is none."""
+    context: str = ""
+    """What a reader needs to know before it, such as the header row of a table; empty where it stands by itself."""
+    embed_text: str | None = None
+    """What is embedded and searched by words in its place; None: the text itself."""
+    shown_start: int | None = None
+    """Where the larger stretch begins that is shown as the passage; None: the chunk itself is."""
+    shown_end: int | None = None
+
+    @property
+    def indexed_text(self) -> str:
+        """What is embedded and searched by words."""
+        return self.text if self.embed_text is None else self.embed_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,7 @@ class StagedChunk:
 
     chunk_id: int
     text: str
+    """What is to be embedded: `Chunk.indexed_text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +186,11 @@ class StoredChunk:
     text: str
     page: int | None
     heading: str
+    context: str
+    shown_start: int
+    shown_end: int
+    shown_text: str
+    """What is shown as the passage: the chunk, or the larger stretch that it was found for."""
 
 
 @dataclass(frozen=True, slots=True)

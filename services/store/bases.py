@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from services.store import schema
 from services.store.records import Rows, new_id
@@ -22,6 +23,8 @@ class BaseRecord:
     chunker: str
     chunk_size: int
     chunk_overlap: int
+    chunker_options: dict[str, Any]
+    """Parameters of the chunker besides its sizes."""
     created_at_ms: int
     updated_at_ms: int
 
@@ -33,7 +36,15 @@ class BaseRows(Rows[BaseRecord]):
     record = BaseRecord
 
     def create(
-        self, *, machine_id: str, name: str, embedder: str, chunker: str, chunk_size: int, chunk_overlap: int
+        self,
+        *,
+        machine_id: str,
+        name: str,
+        embedder: str,
+        chunker: str,
+        chunk_size: int,
+        chunk_overlap: int,
+        chunker_options: dict[str, Any] | None = None,
     ) -> BaseRecord:
         """A new base. Raises: NameTaken."""
         return self._insert(
@@ -44,6 +55,7 @@ class BaseRows(Rows[BaseRecord]):
             chunker=chunker,
             chunk_size=chunk_size,
             chunk_overlap=chunk_overlap,
+            chunker_options=chunker_options or {},
         )
 
     def find(self, reference: str) -> BaseRecord | None:

@@ -41,6 +41,7 @@ bases = Table(
     Column("chunker", Text, nullable=False),
     Column("chunk_size", Integer, nullable=False),
     Column("chunk_overlap", Integer, nullable=False),
+    Column("chunker_options", JSON, nullable=False),
     *_times(),
 )
 

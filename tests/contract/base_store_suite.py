@@ -60,6 +60,31 @@ class FromFileToVectors(Suite):
         assert (stored.document_id, stored.document, stored.revision) == (key.document_id, "a.pdf", 1)
         assert (stored.ordinal, stored.start, stored.end, stored.text) == (0, 2, 8, chunk.text)
         assert (stored.page, stored.heading) == (chunk.page, chunk.heading)
+        assert (stored.context, stored.shown_start, stored.shown_end, stored.shown_text) == ("", 2, 8, chunk.text)
+
+    def test_a_chunk_is_embedded_as_one_text_and_shown_as_another(self, store: BaseStore) -> None:
+        key = key_of(store.add("a.csv", content("x")))
+        text = STRANGE + "name | price\npump | 5"
+        chunk = Chunk(
+            0, len(text) - 8, len(text), "pump | 5", None, "", "name | price", "name\ud800 pump", 2, len(text)
+        )
+        store.write_text(key, Extracted(text, "text/csv"))
+        store.stage(key, [chunk], ())
+        (staged,) = store.unembedded(key, 10)
+        assert staged.text == chunk.indexed_text == "name\ud800 pump"
+        store.store_vectors(key, [staged.chunk_id], EMBEDDER.encode_passages([staged.text]))
+        assert store.publish(key)
+        (stored,) = store.chunks([staged.chunk_id])
+        assert (stored.text, stored.context) == ("pump | 5", "name | price")
+        assert (stored.shown_start, stored.shown_end, stored.shown_text) == (2, len(text), text[2:])
+
+    def test_what_was_made_of_passages_is_kept_with_the_revision(self, store: BaseStore) -> None:
+        key = key_of(store.add("a.txt", content("x")))
+        assert store.rewritten(key) == {}
+        assert store.keep_rewritten(key, {"p1": "one", "p2": STRANGE}) and store.keep_rewritten(key, {"p1": "uno"})
+        assert store.rewritten(key) == {"p1": "uno", "p2": STRANGE}
+        assert store.remove(key.document_id)
+        assert store.rewritten(key) == {} and not store.keep_rewritten(key, {"p1": "late"})
 
     def test_a_step_that_is_repeated_replaces_what_it_made_before(self, store: BaseStore) -> None:
         key = key_of(store.add("a.txt", content("x")))

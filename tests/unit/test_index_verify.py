@@ -59,6 +59,7 @@ def test_a_report_counts_what_is_visible(folder: Path) -> None:
         ("UPDATE vectors SET vector = zeroblob(256) WHERE chunk_id = 3", "chunk 3 does not have length 1"),
         ("UPDATE chunks SET text = 'x' WHERE chunk_id = 3", "chunk 3 differs from its text"),
         ("UPDATE chunks SET start = start + 1 WHERE chunk_id = 3", "chunk 3 differs from its text"),
+        ("UPDATE chunks SET shown_start = 45, shown_end = 50 WHERE chunk_id = 3", "a stretch that does not hold it"),
         ("DELETE FROM texts WHERE length(text) = 100", "has chunks but no text"),
         ("UPDATE revisions SET state = 'failed' WHERE state = 'embedding'", "chunks without need"),
         ("DELETE FROM revisions WHERE chunks = 5", "belongs to nothing in revisions"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,13 +11,18 @@ from services.knowledge.types import Extracted
 
 
 class ChunkerSpec(BaseModel):
-    """Which strategy, with which sizes (characters)."""
+    """Which strategy, with which sizes (characters); a strategy with further parameters has a spec of its own."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str = "recursive"
     size: int = Field(800, ge=50, le=20_000)
     overlap: int = Field(100, ge=0)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The parameters besides strategy and sizes."""
+        return self.model_dump(exclude={"key", "size", "overlap"})
 
 
 class Chunker(Protocol):

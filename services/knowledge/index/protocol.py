@@ -15,7 +15,7 @@ Laws
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.knowledge.embedders.protocol import Vectors
@@ -109,6 +109,14 @@ class BaseStore(Protocol):
 
     def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
         """Store all chunks of a revision, invisible to searches, replacing an earlier try's; `notices` are added."""
+        ...
+
+    def rewritten(self, key: RevisionKey) -> dict[str, str]:
+        """What a chat server has made of passages of this revision so far, by the passage's own key."""
+        ...
+
+    def keep_rewritten(self, key: RevisionKey, answers: Mapping[str, str]) -> bool:
+        """Store what a chat server has made of passages; it goes with the revision."""
         ...
 
     def unembedded(self, key: RevisionKey, limit: int) -> list[StagedChunk]:

@@ -142,14 +142,35 @@ def chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int]) -> list[Sto
     """The visible chunks among these ids, in the order asked."""
     rows = connection.execute(
         'SELECT c.chunk_id, c.document_id, c.revision, c.ordinal, c.start, c."end", c.text, c.page, c.heading,'
+        ' c.context, COALESCE(c.shown_start, c.start) AS shown_start, COALESCE(c.shown_end, c."end") AS shown_end,'
         " COALESCE((SELECT name FROM names n WHERE n.document_id = d.document_id ORDER BY n.noted LIMIT 1),"
         "          d.last_name) AS document"
         " FROM chunks c JOIN documents d ON d.document_id = c.document_id AND d.answering = c.revision"
         " WHERE c.chunk_id IN (SELECT value FROM json_each(?))",
         (json.dumps([int(chunk_id) for chunk_id in chunk_ids]),),
     )
-    found = {row["chunk_id"]: StoredChunk(**dict(row)) for row in rows}
+    read = _TextsRead(connection)
+    found = {row["chunk_id"]: StoredChunk(**dict(row), shown_text=read.shown(row)) for row in rows}
     return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
+
+
+class _TextsRead:
+    """The texts that shown stretches are cut out of, each read once; SQLite's own substr ends at a NUL."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._texts: dict[tuple[str, int], str] = {}
+
+    def shown(self, chunk: sqlite3.Row) -> str:
+        if (chunk["shown_start"], chunk["shown_end"]) == (chunk["start"], chunk["end"]):
+            return str(chunk["text"])
+        place = (chunk["document_id"], chunk["revision"])
+        if place not in self._texts:
+            row = self._connection.execute(
+                "SELECT text FROM texts WHERE document_id = ? AND revision = ?", place
+            ).fetchone()
+            self._texts[place] = row["text"]
+        return self._texts[place][chunk["shown_start"] : chunk["shown_end"]]
 
 
 def to_json(notices: Iterable[Notice]) -> str:

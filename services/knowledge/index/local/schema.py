@@ -88,7 +88,24 @@ FIRST = (
         BEGIN UPDATE meta SET value = value + 1 WHERE key = 'changes'; END""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+STRATEGIES = (
+    # A chunk may be found by another text than its own, and be shown as a larger stretch.
+    "ALTER TABLE chunks ADD COLUMN context TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE chunks ADD COLUMN embed_text TEXT",
+    "ALTER TABLE chunks ADD COLUMN shown_start INTEGER",
+    "ALTER TABLE chunks ADD COLUMN shown_end INTEGER",
+    # What a chat server has made of a passage, so that a split that was interrupted does not ask again.
+    """CREATE TABLE rewrites (
+        document_id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        passage TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        PRIMARY KEY (document_id, revision, passage),
+        FOREIGN KEY (document_id, revision) REFERENCES revisions (document_id, revision) ON DELETE CASCADE
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STRATEGIES)
 NEWER = N_("it was written by a newer version of Lectern")
 
 

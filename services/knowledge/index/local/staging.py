@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
 import numpy as np
@@ -71,16 +71,41 @@ def stage(connection: sqlite3.Connection, key: RevisionKey, chunks: Sequence[Chu
     place = (key.document_id, key.revision)
     connection.execute("DELETE FROM chunks WHERE document_id = ? AND revision = ?", place)
     connection.executemany(
-        'INSERT INTO chunks (document_id, revision, ordinal, start, "end", text, page, heading)'
-        " VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT), ?, CAST(? AS TEXT))",
-        (
-            (*place, chunk.ordinal, chunk.start, chunk.end, exact(chunk.text), chunk.page, exact(chunk.heading))
-            for chunk in chunks
-        ),
+        'INSERT INTO chunks (document_id, revision, ordinal, start, "end", page, shown_start, shown_end,'
+        " text, heading, context, embed_text)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))",
+        ((*place, *_row(chunk)) for chunk in chunks),
     )
     connection.execute(
         "UPDATE revisions SET chunks = ?, split_notices = ?, updated_at_ms = ? WHERE document_id = ? AND revision = ?",
         (len(chunks), to_json(notices), now_ms(), *place),
+    )
+    return True
+
+
+def _row(chunk: Chunk) -> tuple[object, ...]:
+    return (
+        *(chunk.ordinal, chunk.start, chunk.end, chunk.page, chunk.shown_start, chunk.shown_end),
+        *(exact(text) for text in (chunk.text, chunk.heading, chunk.context)),
+        None if chunk.embed_text is None else exact(chunk.embed_text),
+    )
+
+
+def rewritten(connection: sqlite3.Connection, key: RevisionKey) -> dict[str, str]:
+    """What a chat server has made of passages of this revision so far, by the passage's own key."""
+    rows = connection.execute(
+        "SELECT passage, answer FROM rewrites WHERE document_id = ? AND revision = ?", (key.document_id, key.revision)
+    )
+    return {row["passage"]: row["answer"] for row in rows}
+
+
+def keep_rewritten(connection: sqlite3.Connection, key: RevisionKey, answers: Mapping[str, str]) -> bool:
+    """Store what a chat server has made of passages."""
+    if not wanted(connection, key):
+        return False
+    connection.executemany(
+        "INSERT OR REPLACE INTO rewrites (document_id, revision, passage, answer) VALUES (?, ?, ?, CAST(? AS TEXT))",
+        ((key.document_id, key.revision, passage, exact(answer)) for passage, answer in answers.items()),
     )
     return True
 
@@ -90,7 +115,7 @@ def unembedded(connection: sqlite3.Connection, key: RevisionKey, limit: int) -> 
     if not wanted(connection, key):
         return []
     rows = connection.execute(
-        "SELECT chunk_id, text FROM chunks c WHERE document_id = ? AND revision = ?"
+        "SELECT chunk_id, COALESCE(embed_text, text) AS text FROM chunks c WHERE document_id = ? AND revision = ?"
         " AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk_id = c.chunk_id) ORDER BY ordinal LIMIT ?",
         (key.document_id, key.revision, limit),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from services.core.errors import DatabaseUnavailable
@@ -136,6 +136,16 @@ class LocalBaseStore:
         """Store all chunks of a revision, invisible to searches."""
         with self._connections.writing() as connection:
             return staging.stage(connection, key, chunks, notices)
+
+    def rewritten(self, key: RevisionKey) -> dict[str, str]:
+        """What a chat server has made of passages of this revision so far."""
+        with self._connections.reading() as connection:
+            return staging.rewritten(connection, key)
+
+    def keep_rewritten(self, key: RevisionKey, answers: Mapping[str, str]) -> bool:
+        """Store what a chat server has made of passages."""
+        with self._connections.writing() as connection:
+            return staging.keep_rewritten(connection, key, answers)
 
     def unembedded(self, key: RevisionKey, limit: int) -> list[StagedChunk]:
         """Staged chunks without a vector, in order."""

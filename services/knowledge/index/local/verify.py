@@ -97,11 +97,20 @@ def _texts(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"document {place[0]} revision {place[1]} has chunks but no text"
             continue
         chunks = connection.execute(
-            'SELECT chunk_id, start, "end", text FROM chunks WHERE document_id = ? AND revision = ?', place
+            'SELECT chunk_id, start, "end", text, shown_start, shown_end FROM chunks'
+            " WHERE document_id = ? AND revision = ?",
+            place,
         )
         for chunk in chunks:
             if chunk["text"] != row["text"][chunk["start"] : chunk["end"]]:
                 yield f"chunk {chunk['chunk_id']} differs from its text"
+            if chunk["shown_start"] is not None and not _holds(chunk, len(row["text"])):
+                yield f"chunk {chunk['chunk_id']} is shown as a stretch that does not hold it"
+
+
+def _holds(chunk: sqlite3.Row, length: int) -> bool:
+    shown = range(chunk["shown_start"], chunk["shown_end"] or 0)
+    return chunk["start"] in shown and chunk["end"] - 1 in shown and shown.start >= 0 and shown.stop <= length
 
 
 def _vectors(connection: sqlite3.Connection) -> Iterator[str]:
