@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from services.chat.citations import defuse, linked
+from services.chat.citations import markdown
 from ui.i18n import _
 from ui.text import html_text
 
@@ -84,23 +84,23 @@ def clicked(key: str = "lectern-listener") -> Click | None:
     return Click(answer, int(number)) if answer and number.isdigit() else None
 
 
-def answer_markdown(text: str, key: str, titles: Mapping[int, str]) -> str:
+def answer_markdown(text: str, key: str, titles: Mapping[int, str], *, growing: bool = False) -> str:
     """A model's answer as Markdown whose marks `[n]` are links and that loads nothing.
 
     Args:
         key: names the answer in a `Click`; letters, digits, "_" and "-".
         titles: hover text for each known number; a mark of an unknown number stays plain text.
+        growing: more will come; what may still become a mark is not shown yet.
     """
     if not _KEY.fullmatch(key):
         raise ValueError(f"not a key: {key!r}")
-    return linked(
-        defuse(text), {number: f'#cite-{key}-{number} "{_quoted(title)}"' for number, title in titles.items()}
-    )
+    targets = {number: f'#cite-{key}-{number} "{_quoted(title)}"' for number, title in titles.items()}
+    return markdown(text, targets, growing=growing)
 
 
-def answer(text: str, key: str, titles: Mapping[int, str]) -> None:
+def answer(text: str, key: str, titles: Mapping[int, str], *, growing: bool = False) -> None:
     """Show a model's answer with marks that can be pressed; `clicked` tells which one was."""
-    st.markdown(answer_markdown(text, key, titles))
+    st.markdown(answer_markdown(text, key, titles, growing=growing))
 
 
 def passage_panel(

@@ -101,7 +101,7 @@ def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnR
             if turn.answer:
                 with body.container():
                     titles = {p.number: _where(p) for p in passages_of(turn)}
-                    citations.answer(turn.answer, turn.id, titles)
+                    citations.answer(turn.answer, turn.id, titles, growing=True)
             time.sleep(POLL_S)
             turn = services.chat.turn(turn.id)
     st.rerun()

@@ -1,21 +1,26 @@
-"""Citation marks in answers, and answers as Markdown that cannot load anything."""
+"""What an answer refers to, and answers as Markdown that cannot load anything."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-from markdown_it import MarkdownIt
+from services.chat.marks import Group, groups, settled
+from services.chat.prompts import PromptPassage
+from services.chat.spans import CODE, FENCE, spans
 
-from services.chat.prompts import CITATION_MARK, PromptPassage
-
-_INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)\1(?!`)", re.DOTALL)
 _URL_CHARACTER = r"[^\s<>`\[\]{}|\\^，。；、）】]"
 _URL = re.compile(rf"(?<![A-Za-z0-9])(?:https?://|ftp://|www\.){_URL_CHARACTER}*(?<![.,;:!?)'\"*_])", re.IGNORECASE)
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?])")
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\(\s*<?([^\s()<>]*)>?(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)")
+_OPEN, _CLOSE = "\ue000", "\ue001"
+"""Around the number of a piece of ours while the text around it is made harmless."""
+Edit = tuple[int, int, str]
+"""What a stretch of an answer is replaced by."""
+
+_WORD = re.compile(r"\w")
+_PLACED = re.compile(rf"(!?){_OPEN}(\d+){_CLOSE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Mark:
 class Citation:
     """A passage that an answer refers to; the span is that of the passage in its document's text.
 
-    `supported` tells whether the passage bears out what is said with it; None where that was not checked.
+    `supported` tells whether the passage bears out what is said with it; None where that was not checked, or could
+    not be told. `reason` says why, as a code of `services.chat.checking.verdicts`.
     """
 
     marker: int
@@ -40,15 +46,13 @@ class Citation:
     start: int
     end: int
     supported: bool | None = None
+    reason: str | None = None
 
 
 def marks(text: str, passages_count: int) -> list[Mark]:
     """The marks of an answer in their order; numbers without a passage, and whatever stands in code, are text."""
     return [
-        Mark(number, start, end)
-        for start, end, numbers in _groups(text)
-        for number in numbers
-        if 1 <= number <= passages_count
+        Mark(number.value, group.start, group.end) for group in groups(text, passages_count) for number in group.numbers
     ]
 
 
@@ -62,75 +66,106 @@ def cite(answer: str, passages: Sequence[PromptPassage]) -> list[Citation]:
     ]
 
 
-def defuse(text: str) -> str:
-    """Model output as Markdown that loads nothing and leads nowhere: no images, no HTML, no links, no formulas.
-
-    Links keep their words, followed by the address as code. Fenced code stays as it is.
-    """
-
-    def outside(part: str) -> str:
-        part = _LINK.sub(lambda link: f"{link.group(1)} ({link.group(2)})" if link.group(2) else link.group(1), part)
-        part = part.replace("![", "[").replace("](", "] (").replace("]:", "]\\:")
-        # A lone dollar would make what stands between two prices a formula.
-        part = re.sub(r"(?<!\\)\$", r"\\$", _TAG_START.sub("&lt;", part))
-        part = re.sub(r"(?<![~\\])~(?!~)", r"\\~", part)  # a lone one means "about", not struck out
-        return _URL.sub(r"`\g<0>`", part)
-
-    # Inline code ends where a renderer thinks it does; an image would be fetched if it thought otherwise.
-    return _rewritten(text, outside, inline=lambda code: code.replace("](", "] ("))
-
-
-def linked(text: str, targets: Mapping[int, str]) -> str:
-    """The answer with each mark as a link to its passage: [1, 2] becomes [\\[1\\]](…)[\\[2\\]](…).
+def markdown(answer: str, targets: Mapping[int, str], *, growing: bool = False, wrapped: Sequence[Edit] = ()) -> str:
+    """An answer as Markdown that loads nothing, with each mark as a link to its passage: [1, 2] becomes [1][2].
 
     Args:
-        text: Markdown, as `defuse` leaves it.
-        targets: what each passage's number leads to, with a quoted title if there is one; other numbers stay text.
+        targets: what the passages 1 … n lead to, each with a quoted title if there is one.
+        growing: more will come; what it may still change is left out.
+        wrapped: stretches of the answer (start, end) that become links of their own; where a mark or markup stands in
+            one, only what stands between is linked.
     """
+    answer = answer.replace(_OPEN, " ").replace(_CLOSE, " ")
+    pieces: list[str] = []
 
-    def shown(number: int) -> str:
-        return f"[\\[{number}\\]]({targets[number]})" if number in targets else f"\\[{number}\\]"
+    def placed(start: int, end: int, piece: str) -> tuple[int, int, str]:
+        pieces.append(piece)
+        return start, end, f"{_OPEN}{len(pieces) - 1}{_CLOSE}"
 
+    links = [link for group in groups(answer, max(targets, default=0)) for link in _links(group, answer, targets)]
+    edits = [placed(*edit) for edit in (*_wraps(answer, links, wrapped), *links)]
+    shown = settled(answer) if growing else len(answer)
+    parts, position = [], 0
+    for start, end, piece in sorted(edits, key=lambda edit: edit[:2]):
+        if end <= shown:
+            parts += [answer[position:start], piece]
+            position = end
+    text = defuse("".join([*parts, answer[position:shown]]))
+    # An exclamation mark before a link would make it a picture.
+    return _PLACED.sub(lambda place: "&#33;" * len(place[1]) + pieces[int(place[2])], text)
+
+
+def defuse(text: str) -> str:
+    """Model output as Markdown that loads nothing and leads nowhere: no images, no HTML, no links.
+
+    Links keep their words, followed by the address as code. Fenced code stays as it is; formulas are written as the
+    renderer knows them.
+    """
     pieces, position = [], 0
-    for start, end, numbers in _groups(text):
-        pieces += [text[position:start], *map(shown, numbers)]
-        position = end
-    return "".join([*pieces, text[position:]])
+    for span in spans(text):
+        kept = text[span.start : span.end]
+        if span.kind == CODE:
+            # Inline code ends where a renderer thinks it does; an image would be fetched if it thought otherwise.
+            kept = kept.replace("](", "] (")
+        elif span.kind != FENCE:
+            kept = _formula(kept)
+        pieces += [_outside(text[position : span.start]), kept]
+        position = span.end
+    return "".join([*pieces, _outside(text[position:])])
 
 
-def _groups(text: str) -> Iterator[tuple[int, int, list[int]]]:
-    code = _code_spans(text)
-    for match in CITATION_MARK.finditer(text):
-        if not any(start <= match.start() < end for start, end, _ in code):
-            yield match.start(), match.end(), [int(number) for number in re.findall(r"\d+", match.group(1))]
+def _outside(part: str) -> str:
+    part = _LINK.sub(lambda link: f"{link.group(1)} ({link.group(2)})" if link.group(2) else link.group(1), part)
+    part = part.replace("![", "[").replace("](", "] (").replace("]:", "]\\:")
+    # A lone dollar would make what stands between two prices a formula.
+    part = re.sub(r"(?<!\\)\$", r"\\$", _TAG_START.sub("&lt;", part))
+    part = re.sub(r"(?<![~\\])~(?!~)", r"\\~", part)  # a lone one means "about", not struck out
+    return _URL.sub(r"`\g<0>`", part)
 
 
-def _rewritten(text: str, outside: Callable[[str], str], inline: Callable[[str], str]) -> str:
-    pieces, position = [], 0
-    for start, end, fenced in _code_spans(text):
-        code = text[start:end]
-        pieces += [outside(text[position:start]), code if fenced else inline(code)]
-        position = end
-    return "".join([*pieces, outside(text[position:])])
+def _formula(text: str) -> str:
+    """A formula between dollars; should the renderer think that it is none, it still loads nothing."""
+    display = text.startswith(("$$", "\\["))
+    inner = text[2:-2] if display or text.startswith("\\(") else text[1:-1]
+    inner = _TAG_START.sub("< ", inner.strip()).replace("![", "! [").replace("](", "] (").replace("]:", "] :")
+    inner = re.sub(
+        r"(?i)(https?|ftp)://|www\.", lambda address: address.group().replace("/", " /").replace(".", " ."), inner
+    )
+    if not display:
+        return f"${' '.join(inner.split())}$"
+    return f"$${inner}$$" if "\n" not in inner else f"$$\n{inner}\n$$"
 
 
-def _code_spans(text: str) -> list[tuple[int, int, bool]]:
-    """Where code stands, in order: start, end, and whether it is a fenced block."""
-    starts = [0, *(match.end() for match in re.finditer(r"\r\n?|\n", text)), len(text)]
-    fences = [
-        (starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)], True)
-        for token in _blocks().parse(text)
-        if token.type == "fence" and token.map
-    ]
-    spans, position = [], 0
-    for start, end, _ in [*fences, (len(text), len(text), True)]:
-        spans += [(code.start(), code.end(), False) for code in _INLINE_CODE.finditer(text, position, start)]
-        spans.append((start, end, True))
-        position = end
-    return spans[:-1]
+def _links(group: Group, answer: str, targets: Mapping[int, str]) -> list[Edit]:
+    if group.spoken:
+        return [
+            (number.start, number.end, f"[{answer[number.start : number.end]}]({targets[number.value]})")
+            for number in group.numbers
+            if number.start < number.end and number.value in targets
+        ]
+    links = {
+        number.value: f"[\\[{number.value}\\]]({targets[number.value]})"
+        for number in group.numbers
+        if number.value in targets
+    }
+    return [(group.start, group.end, "".join(links.get(value, f"\\[{value}\\]") for value in group.order))]
 
 
-@cache
-def _blocks() -> MarkdownIt:
-    # Without HTML, as it will be rendered: a fence within a comment is one.
-    return MarkdownIt("commonmark", {"html": False}).disable("inline")
+def _wraps(answer: str, links: Sequence[Edit], wrapped: Sequence[Edit]) -> Iterator[Edit]:
+    """The two ends of each link around what stands between the marks of a stretch."""
+    for start, end, target in wrapped:
+        inside = [link[:2] for link in links if start <= link[0] and link[1] <= end]
+        edges = [start, *(edge for link in inside for edge in link), end]
+        for begin, finish in zip(edges[::2], edges[1::2], strict=True):
+            words = answer[begin:finish]
+            begin += len(words) - len(words.lstrip())
+            finish = begin + len(words.strip())
+            if _WORD.search(words) and _whole(answer[begin:finish]):
+                yield begin, begin, "["
+                yield finish, finish, f"]({target})"
+
+
+def _whole(words: str) -> bool:
+    """Whether markup that begins in the words also ends there, so that a link may be laid around them."""
+    even = all(words.count(sign) % 2 == 0 for sign in ("*", "`", "~~", "$", "__"))
+    return even and "\n" not in words and "|" not in words and words.count("[") == words.count("]")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from services.chat.citations import Citation, Mark, cite, defuse, linked, marks
+from services.chat.citations import Citation, Mark, cite, defuse, markdown, marks
 from services.chat.prompts import PromptPassage
 
 TARGETS = {number: f"#cite-{number}" for number in (1, 2, 3)}
@@ -49,14 +49,14 @@ def test_cites_each_passage_once_in_order_of_appearance() -> None:
 
 
 def test_marks_become_links_outside_of_code() -> None:
-    assert linked("So [1].", TARGETS) == "So [\\[1\\]](#cite-1)."
-    assert linked("So [1, 3]【2】.", TARGETS) == "So [\\[1\\]](#cite-1)[\\[3\\]](#cite-3)[\\[2\\]](#cite-2)."
-    assert linked("`a[1]` [2]", TARGETS) == "`a[1]` [\\[2\\]](#cite-2)"
-    assert linked("So [2].", {2: '#b "title"'}) == 'So [\\[2\\]](#b "title").'
+    assert markdown("So [1].", TARGETS) == "So [\\[1\\]](#cite-1)."
+    assert markdown("So [1, 3]【2】.", TARGETS) == "So [\\[1\\]](#cite-1)[\\[3\\]](#cite-3)[\\[2\\]](#cite-2)."
+    assert markdown("`a[1]` [2]", TARGETS) == "`a[1]` [\\[2\\]](#cite-2)"
+    assert markdown("So [2].", {2: '#b "title"'}) == 'So [\\[2\\]](#b "title").'
 
 
 def test_marks_without_a_passage_are_text_and_no_link() -> None:
-    html = MarkdownIt("commonmark").render(linked("So [9] and [1, 9].\n\n[9]: http://evil.example", TARGETS))
+    html = MarkdownIt("commonmark").render(markdown("So [9] and [1, 9].\n\n[9]: http://evil.example", TARGETS))
     assert html.count("<a ") == 1
     assert "evil.example" in html
 
@@ -113,13 +113,14 @@ def test_plain_answers_and_their_marks_are_untouched() -> None:
 NASTY = (
     *("![", "]", "(", ")", "](", "http://e.example/x", "<img src=", ">", "[1]", "[x]:", "<!--", "-->", "- ", "> ", "a"),
     *("`", "``", "```", "~~~", "\n", "\n\n", "\r", "    ", " ", "$", "$$", "\\", "'", '"'),
+    *("\\(", "\\)", "\\[", "\\]", "$x"),
 )
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(NASTY), max_size=25).map("".join))
 def test_no_mixture_of_markup_renders_an_image(text: str) -> None:
-    tokens = MarkdownIt("commonmark", {"html": False}).parse(linked(defuse(text), {1: "#cite-1"}))
+    tokens = MarkdownIt("commonmark", {"html": False}).parse(markdown(text, {1: "#cite-1"}))
     kinds = [child for token in tokens for child in token.children or []]
     assert "image" not in {child.type for child in kinds}
     links = [str(child.attrs["href"]) for child in kinds if child.type == "link_open"]
