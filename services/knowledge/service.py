@@ -15,6 +15,8 @@ from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.originals import clean_name
+from services.knowledge.page_images import PageImages
+from services.knowledge.positions import Region, regions
 from services.knowledge.retrieval import retrieve
 from services.knowledge.samples import sample_files
 from services.knowledge.search_types import SearchOptions
@@ -32,6 +34,8 @@ from services.store.bases import BaseRecord, BaseRows
 
 BASE_NAME_LIMIT = 80
 SWEEP_AGE_S = 3600.0
+PAGE_IMAGES = "page_images"
+"""The folder below a base's own that holds its pages' pictures; it may be deleted at any moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class KnowledgeService:
         self._settings = settings
         self._layout: Layout = settings.layout
         self._machine_id = machine_id
+        self._page_images = PageImages()
 
     # bases -----------------------------------------------------------------------------------------------------------
     def create(self, name: str, chunker: ChunkerSpec | None = None, embedder: str | None = None) -> BaseRecord:
@@ -168,6 +173,25 @@ class KnowledgeService:
         if extracted is None:
             raise DocumentNotFound(name=document_id)
         return extracted
+
+    def regions(self, base: BaseRecord, document_id: str, revision: int, start: int, end: int) -> tuple[Region, ...]:
+        """Where a span stands on the pages, line by line; empty where the format has no layout.
+
+        Raises: DocumentNotFound when the revision was replaced or removed.
+        """
+        text = self.text(base, document_id, revision).text
+        return regions(self._stores.of(base).boxes(document_id, revision, start, end), text, start, end)
+
+    def page_image(self, base: BaseRecord, document_id: str, revision: int, page: int, width_px: int) -> bytes:
+        """A page (from 1) of a PDF or picture as PNG.
+
+        Raises: DocumentNotFound, Encrypted, UnsupportedFormat, Damaged, InvalidValue.
+        """
+        original = self.original(base, document_id, revision)
+        if original is None:
+            raise DocumentNotFound(name=document_id)
+        name = self.document(base, document_id).name
+        return self._page_images.png(self._layout.base(base.id) / PAGE_IMAGES, original, name, page, width_px)
 
     # searching -------------------------------------------------------------------------------------------------------
     def search(self, base: BaseRecord, query: str, options: SearchOptions) -> SearchResult:

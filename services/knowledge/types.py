@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from services.knowledge.positions import NO_BOXES, Boxes
 from services.knowledge.search_types import SearchMode
 
 
@@ -66,6 +67,8 @@ class Extracted:
     pages: tuple[PageSpan, ...] = ()
     headings: tuple[Heading, ...] = ()
     notices: tuple[Notice, ...] = ()
+    boxes: Boxes = NO_BOXES
+    """Where its lines stand on their pages, for formats that have a layout. Stores keep them apart from the text."""
 
     def page_at(self, offset: int) -> int | None:
         """The page that holds an offset; between two pages, the earlier one."""

@@ -10,6 +10,7 @@ import pytest
 
 from services.core.errors import CountMismatch, EmbedderMismatch, InvalidValue
 from services.knowledge.index.protocol import BaseStore
+from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import Chunk, DocumentState, Extracted, Heading, Notice, PageSpan, RevisionKey
 from tests.contract.base_store_names import NamesAndContents
 from tests.contract.base_store_steps import (
@@ -45,6 +46,17 @@ class FromFileToVectors(Suite):
         assert store.text(key.document_id, key.revision) == extracted
         row = known(store, "a.pdf")
         assert (row.media_type, row.pages, row.notices) == ("application/pdf", 2, extracted.notices)
+
+    def test_the_boxes_of_the_lines_that_a_span_touches_come_back(self, store: BaseStore) -> None:
+        key = key_of(store.add("a.pdf", content("x")))
+        lines = [Box(start, start + 5, page, 0.0, 0.0, 1.0, 1.0) for start, page in ((0, 1), (6, 1), (12, 3))]
+        for boxes in (Boxes.of([Box(0, 99, 1, 0.0, 0.0, 1.0, 1.0)]), Boxes.of(lines)):
+            assert store.write_text(key, Extracted("x" * 99, "application/pdf", boxes=boxes))
+        place = (key.document_id, key.revision)
+        assert store.boxes(*place, 0, 99) == lines
+        assert store.boxes(*place, 7, 13) == lines[1:]
+        assert store.boxes(*place, 5, 6) == store.boxes("nobody", 1, 0, 99) == []
+        assert store.remove(key.document_id) and store.boxes(*place, 0, 99) == []
 
     def test_chunks_come_back_as_they_were(self, store: BaseStore) -> None:
         key = key_of(store.add("a.pdf", content("x")))

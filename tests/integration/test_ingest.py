@@ -31,7 +31,7 @@ from services.knowledge.stores import Stores
 from services.knowledge.types import DocumentRow, DocumentState, RevisionKey
 from services.store import StateStore
 from services.store.bases import BaseRecord
-from tests.fakes.documents import write_pdf
+from tests.fakes.documents import shown, write_pdf, write_raw_pdf
 
 
 @dataclass
@@ -105,6 +105,28 @@ def test_files_of_two_languages_become_ready_and_are_found(library: Library, bas
     assert (hit.chunk.document, hit.chunk.page, hit.rank, hit.dense_rank) == ("machines/pump.pdf", 2, 1, 1)
     report = library.knowledge.verify("Garden")
     assert report.problems == () and report.documents == report.originals == 3 and report.chunks == report.vectors
+
+
+def test_a_span_is_shown_where_it_stands_on_its_page(library: Library, base: BaseRecord) -> None:
+    pdf = write_raw_pdf(library.folder / "p.pdf", [shown(b"First"), shown(b"The pump starts at six")])
+    library.add(base, "p.pdf", pdf.read_bytes())
+    library.add(base, "a.txt", b"The pump starts at six")
+    row = library.settle(base)["p.pdf"]
+    key, text = (row.document_id, row.revision), library.knowledge.text(base, row.document_id, row.revision).text
+    start = text.index("starts")
+    (line,) = library.knowledge.regions(base, *key, text.index("The"), len(text))
+    (word,) = library.knowledge.regions(base, *key, start, start + len("starts"))
+    assert (line.page, word.page) == (2, 2)
+    assert line.left == pytest.approx(50 / 600, abs=0.01) and line.top < 100 / 800 < line.bottom
+    assert line.left < word.left < word.right < line.right < 0.5 and (word.top, word.bottom) == line[2::2]
+    png = library.knowledge.page_image(base, *key, line.page, 300)
+    assert png.startswith(b"\x89PNG")
+    text_row = library.knowledge.document(base, "a.txt")
+    assert library.knowledge.regions(base, text_row.document_id, 1, 0, 10) == ()
+    with pytest.raises(DocumentNotFound):
+        library.knowledge.regions(base, row.document_id, 7, 0, 1)
+    with pytest.raises(DocumentNotFound):
+        library.knowledge.page_image(base, row.document_id, 7, 1, 300)
 
 
 def test_a_new_version_takes_over_only_when_it_is_ready(library: Library, base: BaseRecord) -> None:

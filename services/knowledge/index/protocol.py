@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.knowledge.embedders.protocol import Vectors
+from services.knowledge.positions import Box
 from services.knowledge.types import (
     BaseCounts,
     Chunk,
@@ -100,11 +101,15 @@ class BaseStore(Protocol):
         ...
 
     def write_text(self, key: RevisionKey, document: Extracted) -> bool:
-        """Store the extracted text with its pages and headings, replacing an earlier try's."""
+        """Store the extracted text with its pages, headings and boxes, replacing an earlier try's."""
         ...
 
     def text(self, document_id: str, revision: int) -> Extracted | None:
-        """The extracted text of a revision."""
+        """The extracted text of a revision, without its boxes."""
+        ...
+
+    def boxes(self, document_id: str, revision: int, start: int, end: int) -> list[Box]:
+        """Where the lines that a span touches stand on their pages, in the order of the text."""
         ...
 
     def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:

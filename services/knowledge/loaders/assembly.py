@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import NamedTuple
 
 from services.core.errors import NoExtractableText, TooLarge
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.protocol import Limits
+from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import Extracted, Heading, Notice, PageSpan
 
 JOIN = "\n\n"
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+
+Edges = tuple[float, float, float, float]
+"""Left, top, right and bottom as fractions of the page, from its top left corner as it is shown."""
+
+
+class Piece(NamedTuple):
+    """A stretch of a page's text, at most a line, normalised, and where it stands; None for what is not drawn."""
+
+    text: str
+    edges: Edges | None = None
 
 
 def normalise(text: str) -> str:
@@ -47,6 +60,7 @@ class Assembly:
         self._length = 0
         self._pages: list[PageSpan] = []
         self._headings: list[Heading] = []
+        self._boxes: list[Box] = []
 
     def paragraph(self, text: str) -> None:
         """Add a block of text; an empty one adds nothing."""
@@ -60,9 +74,22 @@ class Assembly:
 
     def page(self, text: str) -> None:
         """Add the next page, which may be empty."""
-        cleaned = normalise(text).strip()
-        start = self._append(cleaned)
-        self._pages.append(PageSpan(len(self._pages) + 1, start, start + len(cleaned)))
+        self.page_of([Piece(text)])
+
+    def page_of(self, pieces: Sequence[Piece]) -> None:
+        """Add the next page with the places of its lines, as far as its text is normal already."""
+        raw = "".join(piece.text for piece in pieces)
+        cleaned = normalise(raw).strip()
+        start, number = self._append(cleaned), len(self._pages) + 1
+        self._pages.append(PageSpan(number, start, start + len(cleaned)))
+        if raw.strip() == cleaned:
+            first = start - (len(raw) - len(raw.lstrip()))
+            begins = accumulate((len(piece.text) for piece in pieces), initial=first)
+            self._boxes += [
+                Box(max(begin, start), min(begin + len(piece.text), self._length), number, *piece.edges)
+                for begin, piece in zip(begins, pieces, strict=False)
+                if piece.edges and piece.text.strip()
+            ]
 
     def extracted(self, media_type: str, notices: Iterable[Notice] = ()) -> Extracted:
         """The document.
@@ -72,7 +99,9 @@ class Assembly:
         text = JOIN.join(self._parts)
         if not text.strip():
             raise NoExtractableText(name=self._name, pages=len(self._pages) or 1)
-        return Extracted(text, media_type, tuple(self._pages), tuple(self._headings), tuple(notices))
+        return Extracted(
+            text, media_type, tuple(self._pages), tuple(self._headings), tuple(notices), Boxes.of(self._boxes)
+        )
 
     def _append(self, text: str) -> int:
         start = self._length + len(JOIN) if self._parts else 0

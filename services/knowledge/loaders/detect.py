@@ -10,7 +10,6 @@ import filetype  # type: ignore[import-untyped]
 from services.core.errors import AppError, Damaged, EmptyFile, Encrypted, UnsupportedFormat
 from services.core.i18n import N_
 from services.core.phrases import phrase
-from services.knowledge.loaders.decoding import looks_like_text
 from services.knowledge.loaders.protocol import Loader, Sample
 from services.knowledge.loaders.registry import all_loaders, supported_extensions
 
@@ -44,7 +43,7 @@ def take_sample(path: Path, name: str) -> Sample:
         if not head.strip(b" \t\r\n\x0b\x0c\xef\xbb\xbf\xff\xfe\x00") and not file.read(1):
             raise EmptyFile(name=name)
     suffix = PurePath(name).suffix.lower()
-    return Sample(head, suffix, _members(path, head), looks_like_text(head))
+    return Sample(head, suffix, _members(path, head))
 
 
 def _members(path: Path, head: bytes) -> frozenset[str]:

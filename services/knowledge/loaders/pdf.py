@@ -13,18 +13,20 @@ import pypdfium2.raw
 
 from services.core.errors import Damaged, Encrypted, Garbled
 from services.core.i18n import N_
-from services.knowledge.loaders.assembly import Assembly, check_pages, with_headings
+from services.knowledge.loaders.assembly import Assembly, Piece, check_pages, normalise, with_headings
+from services.knowledge.loaders.pdf_lines import lines
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.types import Extracted, Heading, Notice
 
 SIGNATURE = b"%PDF-"
 UNREADABLE_SHARE = 0.3
 LONGEST_TITLE = 200
-_HYPHEN_AT_LINE_END = re.compile("[\ufffe\u00ad](?:\r?\n)?")
 
 
 class _Page(NamedTuple):
     text: str
+    """As the extractor gave it: what is wrong with it shows before it is cleaned."""
+    pieces: tuple[Piece, ...]
     pictures: bool
 
 
@@ -57,7 +59,7 @@ class PdfLoader:
             raise Garbled(name=name, pages=numbers_text(sorted(unreadable)))
         assembly = Assembly(name, limits)
         for number, page in enumerate(pages, 1):
-            assembly.page("" if number in unreadable else _HYPHEN_AT_LINE_END.sub("", page.text))
+            assembly.page_of(() if number in unreadable else page.pieces)
         pictures = [number for number, page in enumerate(pages, 1) if page.pictures and not page.text.strip()]
         document = assembly.extracted(self.media_types[0], _notices(sorted(unreadable), pictures, len(pages)))
         return with_headings(document, _headings(document, bookmarks))
@@ -103,19 +105,22 @@ def _by_pdfium(path: Path, name: str, limits: Limits) -> tuple[list[_Page], list
         if characters > limits.characters:
             break  # the assembly says so
     readable = any(page is not None for page in pages)
-    return ([page or _Page("", False) for page in pages], list(_bookmarks(document))) if readable else None
+    return ([page or _Page("", (), False) for page in pages], list(_bookmarks(document))) if readable else None
 
 
 def _pdfium_page(document: Any, index: int) -> _Page | None:
     try:
         page = document[index]
-        text = page.get_textpage().get_text_range()
+        textpage = page.get_textpage()
+        text = textpage.get_text_range()
+        pieces = tuple(lines(page, textpage, text))
         kinds = (pypdfium2.raw.FPDF_PAGEOBJ_IMAGE,)
         pictures = not text.strip() and next(iter(page.get_objects(filter=kinds)), None) is not None
+        textpage.close()
         page.close()
     except pypdfium2.PdfiumError:
         return None
-    return _Page(text, pictures)
+    return _Page(text, pieces, pictures)
 
 
 def _bookmarks(document: Any) -> Iterator[_Bookmark]:
@@ -148,10 +153,14 @@ def _by_pypdf(path: Path, name: str, limits: Limits) -> tuple[list[_Page], list[
         if reader.is_encrypted and not reader.decrypt(""):
             raise Encrypted(name=name)
         check_pages(len(reader.pages), name, limits)
-        pages = [_Page(page.extract_text(), False) for page in reader.pages]
+        pages = [_plain_page(page.extract_text()) for page in reader.pages]
     except pypdf.errors.PyPdfError as error:
         raise Damaged(name=name, reason=str(error).rstrip(".")) from error
     return (pages, []) if pages else None
+
+
+def _plain_page(text: str) -> _Page:
+    return _Page(text, (Piece(normalise(text)),), False)
 
 
 LOADER = PdfLoader()

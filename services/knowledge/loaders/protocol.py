@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from services.knowledge.loaders.decoding import looks_like_text
 from services.knowledge.types import Extracted
 
 
@@ -19,7 +21,7 @@ class Limits:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """What is known of a file before it is read."""
 
@@ -28,8 +30,11 @@ class Sample:
     """Of the name people gave it, lower case, with its dot."""
     members: frozenset[str]
     """Names in the archive, where it is one."""
-    textual: bool
-    """The first bytes read as text in some encoding."""
+
+    @cached_property
+    def textual(self) -> bool:
+        """The first bytes read as text in some encoding. Cost: half a second where they are binary, at first asking."""
+        return looks_like_text(self.head)
 
 
 class Loader(Protocol):

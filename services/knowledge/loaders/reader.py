@@ -7,33 +7,26 @@ file; the parent looks at it after the child has ended, and unpickles nothing th
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from services.core.clock import ticks_ms
 from services.core.errors import ReaderCrashed, ReaderTimeout, from_row
 from services.knowledge.loaders import child
+from services.knowledge.loaders.confined import POLL_S, Cancelled, Confined, OutOfTime
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.types import Extracted
 
+__all__ = ["Cancelled", "Reader"]
+
 ATTEMPTS = 3
-POLL_S = 0.2
 FORK_SERVER_MODULE = "services.knowledge.loaders.forkserver"
 
 log = logging.getLogger(__name__)
-
-
-class Cancelled(Exception):
-    """The reading was given up because nobody wants it any more."""
 
 
 class Reader:
@@ -46,8 +39,7 @@ class Reader:
         self._limits = limits
         self._seats = threading.Semaphore(workers)
         self._closed = threading.Event()
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([FORK_SERVER_MODULE])
+        self._confined = Confined(FORK_SERVER_MODULE)
 
     def read(self, path: Path, name: str, cancelled: Callable[[], bool]) -> Extracted:
         """Read the file at `path` that people call `name`; `cancelled` is asked several times a second.
@@ -84,33 +76,17 @@ class Reader:
         """One child's outcome; None where it crashed."""
         with tempfile.TemporaryDirectory(prefix="lectern-read-") as folder:
             result = Path(folder, "outcome.json")
-            process = self._context.Process(
-                target=child.run, args=(str(path), name, self._limits, str(result)), daemon=True, name="reader"
-            )
-            process.start()
             try:
-                self._watch(process, name, given_up)
-            finally:
-                if process.is_alive():  # asked first, so that no other process of a used pid is meant
-                    process.kill()
-                process.join()
-            if process.exitcode == -signal.SIGXCPU:
-                raise self._timeout(name)
+                self._confined.run(
+                    child.run, (str(path), name, self._limits, str(result)), self._limits.timeout_s, given_up
+                )
+            except OutOfTime:
+                seconds = self._limits.timeout_s
+                raise ReaderTimeout(name=name, seconds=seconds, setting="read_timeout_s") from None
             try:
                 return child.OUTCOME.validate_json(result.read_bytes())
             except (FileNotFoundError, ValidationError):
                 return None
-
-    def _watch(self, process: ForkServerProcess, name: str, given_up: Callable[[], bool]) -> None:
-        deadline = ticks_ms() + self._limits.timeout_s * 1000
-        while not wait([process.sentinel], POLL_S):
-            if given_up():
-                raise Cancelled
-            if ticks_ms() > deadline:
-                raise self._timeout(name)
-
-    def _timeout(self, name: str) -> ReaderTimeout:
-        return ReaderTimeout(name=name, seconds=self._limits.timeout_s, setting="read_timeout_s")
 
 
 def _document(outcome: child.Outcome, name: str) -> Extracted:

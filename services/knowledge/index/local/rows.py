@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import (
     BaseCounts,
     DocumentRow,
@@ -113,7 +114,7 @@ def states(connection: sqlite3.Connection) -> dict[DocumentState, int]:
 
 
 def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Extracted | None:
-    """The extracted text of a revision."""
+    """The extracted text of a revision, without its boxes."""
     row = connection.execute(
         "SELECT t.text, t.pages, t.headings, r.media_type, r.read_notices FROM texts t JOIN revisions r"
         " ON r.document_id = t.document_id AND r.revision = t.revision WHERE t.document_id = ? AND t.revision = ?",
@@ -128,6 +129,15 @@ def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Ext
         headings=tuple(Heading(*heading) for heading in json.loads(row["headings"])),
         notices=from_json(row["read_notices"]),
     )
+
+
+def boxes(connection: sqlite3.Connection, document_id: str, revision: int, start: int, end: int) -> list[Box]:
+    """Where the lines that a span touches stand on their pages."""
+    pages = connection.execute(
+        'SELECT boxes FROM positions WHERE document_id = ? AND revision = ? AND start < ? AND "end" > ? ORDER BY page',
+        (document_id, revision, end, start),
+    )
+    return [box for page in pages for box in Boxes(page["boxes"]) if box.start < end and box.end > start]
 
 
 def original(connection: sqlite3.Connection, document_id: str, revision: int) -> str | None:

@@ -105,7 +105,20 @@ STRATEGIES = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STRATEGIES)
+POSITIONS = (
+    """CREATE TABLE positions (
+        document_id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        page INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        "end" INTEGER NOT NULL,
+        boxes BLOB NOT NULL,
+        PRIMARY KEY (document_id, revision, page),
+        FOREIGN KEY (document_id, revision) REFERENCES revisions (document_id, revision) ON DELETE CASCADE
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STRATEGIES, POSITIONS)
 NEWER = N_("it was written by a newer version of Lectern")
 
 

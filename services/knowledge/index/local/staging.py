@@ -20,6 +20,7 @@ from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local.connections import exact
 from services.knowledge.index.local.documents import drop_forgotten_revisions, drop_superseded, wanted
 from services.knowledge.index.local.rows import document, to_json
+from services.knowledge.positions import Boxes
 from services.knowledge.types import Chunk, DocumentState, Extracted, Notice, RevisionKey, StagedChunk
 
 
@@ -49,6 +50,7 @@ def write_text(connection: sqlite3.Connection, key: RevisionKey, extracted: Extr
             json.dumps([astuple(heading) for heading in extracted.headings]),
         ),
     )
+    _write_boxes(connection, key, extracted.boxes)
     connection.execute(
         "UPDATE revisions SET media_type = ?, pages = ?, read_notices = ?, updated_at_ms = ?"
         " WHERE document_id = ? AND revision = ?",
@@ -62,6 +64,18 @@ def write_text(connection: sqlite3.Connection, key: RevisionKey, extracted: Extr
         ),
     )
     return True
+
+
+def _write_boxes(connection: sqlite3.Connection, key: RevisionKey, boxes: Boxes) -> None:
+    place = (key.document_id, key.revision)
+    connection.execute("DELETE FROM positions WHERE document_id = ? AND revision = ?", place)
+    connection.executemany(
+        'INSERT INTO positions (document_id, revision, page, start, "end", boxes) VALUES (?, ?, ?, ?, ?, ?)',
+        (
+            (*place, page, min(box.start for box in found), max(box.end for box in found), found.packed)
+            for page, found in boxes.by_page()
+        ),
+    )
 
 
 def stage(connection: sqlite3.Connection, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:

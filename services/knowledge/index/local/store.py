@@ -13,6 +13,7 @@ from services.knowledge.index.local.connections import Connections, gate
 from services.knowledge.index.local.schema import migrate
 from services.knowledge.index.local.search import DenseIndex
 from services.knowledge.index.local.verify import verify
+from services.knowledge.positions import Box
 from services.knowledge.types import (
     BaseCounts,
     Chunk,
@@ -128,9 +129,14 @@ class LocalBaseStore:
             return staging.write_text(connection, key, document)
 
     def text(self, document_id: str, revision: int) -> Extracted | None:
-        """The extracted text of a revision."""
+        """The extracted text of a revision, without its boxes."""
         with self._connections.reading() as connection:
             return rows.text(connection, document_id, revision)
+
+    def boxes(self, document_id: str, revision: int, start: int, end: int) -> list[Box]:
+        """Where the lines that a span touches stand on their pages."""
+        with self._connections.reading() as connection:
+            return rows.boxes(connection, document_id, revision, start, end)
 
     def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
         """Store all chunks of a revision, invisible to searches."""

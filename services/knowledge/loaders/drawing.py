@@ -1,0 +1,83 @@
+"""Drawing one page of an original as a picture, inside a child process with limits: native code, strangers' files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+from services.core.errors import AppError, Damaged, Encrypted, InvalidValue, UnsupportedFormat
+from services.core.i18n import N_
+from services.core.phrases import phrase
+from services.knowledge.loaders.child import confine
+from services.knowledge.loaders.protocol import Limits
+
+MOST_PIXELS = 12_000_000
+HEAD_BYTES = 1024
+DRAWN = "PDF, PNG, JPEG, TIFF, WebP"
+
+
+def draw(path: str, name: str, page: int, width_px: int, limits: Limits, picture: str, error: str) -> None:
+    """Leave page `page` (from 1) as a PNG at `picture`, or the reason why not at `error`; the body of a child."""
+    confine(limits)
+    logging.disable(logging.CRITICAL)
+    try:
+        unfinished = Path(f"{picture}.part")
+        drawn(Path(path), name, page, width_px).save(unfinished, format="PNG")
+        unfinished.rename(picture)
+    except AppError as failure:
+        Path(error).write_text(json.dumps([failure.code, failure.params]), "utf-8")
+
+
+def drawn(path: Path, name: str, page: int, width_px: int) -> Any:
+    """The page as a PIL image, at most `MOST_PIXELS` large. Raises: Damaged, Encrypted, InvalidValue …"""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return _of_pdf(path, name, page, width_px) if b"%PDF-" in head else _of_picture(path, name, page, width_px)
+
+
+def _of_pdf(path: Path, name: str, page: int, width_px: int) -> Any:
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(path)
+        _check_page(page, len(document))
+        document.init_forms()
+        sheet = document[page - 1]
+        width, height = sheet.get_size()
+        return sheet.render(scale=_scale(width, height, width_px)).to_pil()
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) == pypdfium2.raw.FPDF_ERR_PASSWORD:
+            raise Encrypted(name=name) from error
+        raise Damaged(name=name, reason=N_("the page cannot be drawn")) from error
+
+
+def _of_picture(path: Path, name: str, page: int, width_px: int) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    try:
+        image = Image.open(path, formats=("PNG", "JPEG", "TIFF", "WEBP"))
+        _check_page(page, getattr(image, "n_frames", 1))
+        image.seek(page - 1)
+        scale = _scale(*image.size, width_px)
+        return image.convert("RGB").resize([max(1, round(side * scale)) for side in image.size])
+    except UnidentifiedImageError as error:
+        raise UnsupportedFormat(name=name, kind=phrase(N_("no pages to draw")), supported=DRAWN) from error
+    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Damaged(name=name, reason=N_("the page cannot be drawn")) from error
+
+
+def _scale(width: float, height: float, width_px: int) -> float:
+    """From the page's units to pixels: as wide as asked, unless the page is so high that it would be too large."""
+    if min(width, height) <= 0:
+        return 1.0
+    scale = width_px / width
+    return float(min(scale, (MOST_PIXELS / (width * height)) ** 0.5))
+
+
+def _check_page(page: int, pages: int) -> None:
+    if not 1 <= page <= pages:
+        raise InvalidValue(field=N_("page"), value=page, reason=N_("the document has no such page"))
