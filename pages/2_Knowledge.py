@@ -3,7 +3,7 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import bases, documents, errors, frame
+from ui import bases, documents, errors, frame, transfer
 from ui.i18n import _
 from ui.widgets import beside_title, empty_state, facts_line
 
@@ -25,6 +25,8 @@ with frame.page(N_("Knowledge")) as services:
                 on_click=errors.attempt,
                 args=(bases.add_samples, services),
             )
+            if st.button(_("Import"), icon=":material/upload:", type="tertiary"):
+                transfer.import_dialog(services)
         st.stop()
 
     with beside_title():
@@ -35,6 +37,7 @@ with frame.page(N_("Knowledge")) as services:
         st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params={"base": summary.base.id})
         if st.button(_("Delete"), icon=":material/delete:", help=_("Delete this knowledge base")):
             bases.delete_dialog(services, summary)
+        transfer.menu(services, summary)
     facts_line(*bases.facts(summary))
     documents.upload(services, summary.base)
     documents.refused_files()

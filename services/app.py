@@ -29,10 +29,14 @@ from services.hub.plan_wish import PLANNED, Fitting, fitting
 from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
-from services.knowledge.index.local import LocalBaseStore
+from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
 from services.knowledge.search_types import SearchOptions
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
+from services.knowledge.transfer.archive import Archives
+from services.knowledge.transfer.folders import Folders
+from services.knowledge.transfer.langchain_import import LangchainImports
+from services.knowledge.transfer.service import Transfer
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import Endpoint
 from services.monitoring.alerts import AlertService
@@ -74,6 +78,7 @@ class Services:
     alerts: AlertService
     models: LocalModels
     downloads: Downloads
+    transfer: Transfer
 
     @property
     def preferences(self) -> Preferences:
@@ -225,9 +230,16 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
         lambda hub: str(getattr(product_settings(store.preferences), f"{hub.replace('-', '_')}_endpoint")),
         machine_id=here,
     )
+    transfer = Transfer(
+        Archives(store.bases, stores, LocalBaseStore, check_base, layout=settings.layout, machine_id=here),
+        LangchainImports(store.bases, LocalBaseStore, embedder, read_vectors, settings=settings, machine_id=here),
+        Folders(store.folders, store.jobs, knowledge, settings.allowed_folders, here),
+        knowledge,
+        settings.layout.bases,
+    )
     return Services(
         *(settings, here, store, stores, knowledge, servers, chat, embedder),
-        *(environments, gpus, alerts, models, downloads),
+        *(environments, gpus, alerts, models, downloads, transfer),
     )
 
 

@@ -11,6 +11,7 @@ from services.core.errors import AppError, from_row
 from services.core.i18n import N_
 from services.core.units import bytes_text
 from services.knowledge.notices import render as render_notice
+from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
 from ui import errors, i18n
@@ -19,7 +20,7 @@ from ui.widgets import icon_button, progress_row, remark, row, safe_text
 
 PAGE_SIZE = 20
 POLL_S = 1.0
-FORMATS = N_("PDF, Word (.docx), Markdown, text, HTML and CSV, in English and Chinese.")
+FORMATS = N_("PDF, Word (.docx), Markdown, text, HTML and CSV, in English and Chinese; or a zip of them.")
 _WORDS = """
 [data-testid="stFileUploaderDropzone"] button p, [data-testid="stFileUploaderDropzoneInstructions"] span {{
   font-size: 0; white-space: normal;
@@ -46,12 +47,21 @@ def upload(services: Services, base: BaseRecord) -> None:
     refused: list[AppError] = []
     for file in files:
         try:
-            services.knowledge.add(base, file.name, file)
+            refused += _taken(services, base, file)
         except AppError as error:
             refused.append(error)
     st.session_state["knowledge.refused"] = refused
     st.session_state["knowledge.upload"] = turn + 1
     st.rerun()
+
+
+def _taken(services: Services, base: BaseRecord, file: Any) -> list[AppError]:
+    """Add a file, or all that a zip holds; what was refused of those."""
+    if is_zip(file.name):
+        outcomes = services.transfer.add_zip(base, file.name, file)
+        return [outcome for _label, outcome in outcomes if isinstance(outcome, AppError)]
+    services.knowledge.add(base, file.name, file)
+    return []
 
 
 def refused_files() -> None:

@@ -17,6 +17,7 @@ from services.core.i18n import N_
 from services.knowledge.chunking.registry import chunker_spec
 from services.knowledge.notices import render as render_notice
 from services.knowledge.search_types import SearchOptions
+from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState, Hit
 from services.store.bases import BaseRecord
 
@@ -81,7 +82,7 @@ def add(
     paths: Annotated[list[Path], typer.Argument(help="files or folders", show_default=False)],
     wait: Annotated[bool, typer.Option(help="wait until every file is ready or has failed")] = False,
 ) -> None:
-    """Add files, or folders with all the files in them."""
+    """Add files, folders with all the files in them, or zip files with all that they hold."""
     with failing_well():
         services = speaker.services()
         base = services.knowledge.base(name)
@@ -90,7 +91,8 @@ def add(
             raise PathNotFound(path=str(missing))
         if wait and not health.worker_status(services).running:
             raise WorkerNotRunning()
-        outcomes = [(label, _add(services, base, label, file)) for path in paths for label, file in _files(path)]
+        files = [labelled for path in paths for labelled in _files(path)]
+        outcomes = [outcome for label, file in files for outcome in _add(services, base, label, file)]
         if wait:
             _wait(services, base, {row.document_id for _, row in outcomes if isinstance(row, DocumentRow)})
         _emit_documents([_outcome(services, base, label, outcome) for label, outcome in outcomes])
@@ -179,12 +181,15 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
         yield path.name, path
 
 
-def _add(services: Services, base: BaseRecord, label: str, file: Path) -> DocumentRow | AppError:
+def _add(services: Services, base: BaseRecord, label: str, file: Path) -> list[tuple[str, DocumentRow | AppError]]:
+    """What became of a file, or of each file in a zip."""
     try:
         with file.open("rb") as stream:
-            return services.knowledge.add(base, label, stream)
+            if is_zip(label):
+                return services.transfer.add_zip(base, label, stream)
+            return [(label, services.knowledge.add(base, label, stream))]
     except AppError as error:
-        return error
+        return [(label, error)]
 
 
 def _wait(services: Services, base: BaseRecord, ids: set[str]) -> None:

@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 
 import services
-from services.cli import lifecycle, report
+from services.cli import (
+    kb_transfer,  # noqa: F401 - its commands are those of kb
+    lifecycle,
+    report,
+)
 from services.cli.ask import ask
 from services.cli.diagnose import diagnose
 from services.cli.engine import engine

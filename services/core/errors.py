@@ -4,16 +4,16 @@
     ├── Unexpected
     ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
-    │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown
+    │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
-    │                          ModelInUse · ModelNotOurs
+    │                          ModelInUse · ModelNotOurs · FolderEmptied
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
     │                          PackageMissing · EngineNotInstalled · DatabaseUnavailable · EncoderCrashed
     │                          HubUnreachable
-    ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated
+    ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated · FolderNotAllowed
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
-    │                          LoadingFailed
+    │                          LoadingFailed · ArchiveRefused · LangchainRefused · ZipRefused
     ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed
     ├── DocumentError          UnsupportedFormat · Encrypted · NoExtractableText · EmptyFile · TooLarge · Damaged
     │                          Garbled · ReaderCrashed · ReaderTimeout
@@ -71,7 +71,8 @@ class AppError(Exception):
 
 def kinds(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
     """Every kind of error, the root's heirs in depth-first order."""
-    import services.core.hub_errors  # noqa: F401 - so that its kinds are known wherever a stored row is read
+    import services.core.hub_errors
+    import services.core.transfer_errors  # noqa: F401 - so that all kinds are known wherever a stored row is read
 
     for kind in root.__subclasses__():
         yield kind

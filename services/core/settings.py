@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     read_memory_bytes: int = Field(
         4 * GIB, ge=256 * MIB, description=N_("most memory that reading one document may take")
     )
+    folder_roots: str = Field(
+        "", description=N_("folders below which knowledge bases may follow folders, separated by colons; empty: none")
+    )
     sample_every_s: float = Field(1.0, ge=0.2, le=60, description=N_("time between two looks at the GPUs, seconds"))
     metrics: bool = Field(False, description=N_("serve figures for Prometheus at /metrics"))
     allow_remote_listen: bool = Field(False, description=N_("allow a host other than loopback"))
@@ -69,6 +72,11 @@ class Settings(BaseSettings):
     def layout(self) -> Layout:
         """Where things lie below the home folder."""
         return Layout(self.home)
+
+    @property
+    def allowed_folders(self) -> tuple[Path, ...]:
+        """Below which folders of this machine bases may follow others."""
+        return tuple(Path(part).expanduser() for part in self.folder_roots.split(os.pathsep) if part.strip())
 
     @property
     def state_url(self) -> str:

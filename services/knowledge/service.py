@@ -103,6 +103,10 @@ class KnowledgeService:
         settled = counts.settled == counts.documents
         return BaseSummary(base, counts, "empty" if not counts.documents else "ready" if settled else "indexing")
 
+    def size_bytes(self, base: BaseRecord) -> int:
+        """What a base takes on the disk, its originals included."""
+        return sum(path.stat().st_size for path in self._layout.base(base.id).rglob("*") if path.is_file())
+
     def states(self, base: BaseRecord) -> dict[DocumentState, int]:
         """How many documents of a base are in each state; a state that none is in may be left out."""
         return self._stores.of(base).states()
@@ -146,6 +150,10 @@ class KnowledgeService:
         if found is None:
             raise DocumentNotFound(name=reference)
         return found
+
+    def remove_name(self, base: BaseRecord, name: str) -> bool:
+        """Take a document's name away; a document that has no other goes with it. False: nothing had it."""
+        return self._stores.of(base).remove_name(clean_name(name))
 
     def remove(self, base: BaseRecord, reference: str) -> DocumentRow:
         """Remove a document with everything made of it. Raises: DocumentNotFound."""

@@ -45,9 +45,11 @@ class BaseRows(Rows[BaseRecord]):
         chunk_size: int,
         chunk_overlap: int,
         chunker_options: dict[str, Any] | None = None,
+        id: str | None = None,
     ) -> BaseRecord:
-        """A new base. Raises: NameTaken."""
+        """A new base, with the id of its folder where that is there already. Raises: NameTaken."""
         return self._insert(
+            **({"id": id} if id else {}),
             machine_id=machine_id,
             name=name,
             state=READY,

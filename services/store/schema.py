@@ -45,6 +45,27 @@ bases = Table(
     *_times(),
 )
 
+folders = Table(
+    "folders",
+    metadata,
+    _id(),
+    Column("machine_id", String(40), nullable=False),
+    Column("base_id", String(40), nullable=False),
+    Column("path", Text, nullable=False),
+    *_times(),
+    Index("folders_by_base", "base_id", "path", unique=True),
+)
+
+folder_files = Table(
+    "folder_files",
+    metadata,
+    Column("folder_id", String(40), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("changed_at_ns", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+)
+
 servers = Table(
     "servers",
     metadata,

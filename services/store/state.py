@@ -7,6 +7,7 @@ from services.store.bases import BaseRows
 from services.store.conversations import ConversationRows, TurnRows
 from services.store.database import Database
 from services.store.figures import FigureRows
+from services.store.folders import FolderRows
 from services.store.jobs import JobRows
 from services.store.ledger import LedgerRows
 from services.store.migrations import migrate
@@ -34,6 +35,7 @@ class StateStore:
         self.ledger = LedgerRows(self.database)
         self.figures = FigureRows(self.database)
         self.alerts = AlertRows(self.database)
+        self.folders = FolderRows(self.database)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -28,6 +28,7 @@ from services.serving.reported import Reports
 from services.serving.supervisor import Supervisor
 from services.worker.downloads import DownloadKeeper
 from services.worker.embedded import Embedded
+from services.worker.folders import FolderKeeper
 from services.worker.jobs import CONCURRENCY, Jobs
 from services.worker.reconcile import Reconciler
 
@@ -61,6 +62,7 @@ class Worker:
             app.embedded_model(settings), services.store.jobs, services.servers, services.machine_id
         )
         self._downloads = DownloadKeeper(services.downloads, services.machine_id)
+        self._folders = FolderKeeper(services.transfer.folders, services.machine_id)
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
         here = partial(services.store.servers.list, services.machine_id)
         self._figures = FigureReader(here, services.store.figures, services.machine_id)
@@ -83,6 +85,8 @@ class Worker:
             Part("downloads", self._downloads.tick, 0),
             Part("answers", services.chat.mend, 5_000),
             Part("files", services.knowledge.sweep, 10_000),
+            Part("folders", self._folders.tick, 1_000),
+            Part("what arrives", services.transfer.sweep, 60_000),
             Part("alerts", watch.tick, 3_000),
             Part("old alerts", watch.prune, 3_600_000),
         ]
@@ -101,6 +105,7 @@ class Worker:
             stopping.wait(TICK_S)
         self._embedded.close()
         self._downloads.close()
+        self._folders.close()
         self._courier.close()
         self._figures.close()
         self._sampler.close()

@@ -106,5 +106,5 @@ def test_the_readme_lists_every_command(readme: str) -> None:
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
     groups = "|".join(f"{name} " for name, command in root.commands.items() if isinstance(command, TyperGroup))
-    listed = set(re.findall(rf"^\| `((?:{groups})?[a-z]+)\b[^`]*` \|", read(readme), re.MULTILINE))
+    listed = set(re.findall(rf"^\| `((?:{groups})?[a-z]+(?:-[a-z]+)*)\b[^`]*` \|", read(readme), re.MULTILINE))
     assert set(commands(root)) <= listed

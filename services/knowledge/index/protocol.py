@@ -16,6 +16,7 @@ Laws
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from services.knowledge.embedders.protocol import Vectors
@@ -65,6 +66,10 @@ class BaseStore(Protocol):
 
     def remove(self, document_id: str) -> bool:
         """Remove a document with all revisions, chunks and vectors. False: it was not there."""
+        ...
+
+    def remove_name(self, name: str) -> bool:
+        """Take a name away; a document that has no other goes with it. False: nothing had it."""
         ...
 
     def retry(self, document_id: str) -> bool:
@@ -158,6 +163,10 @@ class BaseStore(Protocol):
 
     def verify(self) -> VerifyReport:
         """Count everything and check every law; `originals` is left to the caller (0)."""
+        ...
+
+    def copy_to(self, folder: Path) -> None:
+        """Write a consistent copy of the truth, without what is derived from it, into an empty folder."""
         ...
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ visible raises, so that every process sees every published change in its next se
 nowhere else in the room, and their exceptions stop here.
 """
 
+from services.knowledge.index.local.copies import check_base
+from services.knowledge.index.local.foreign import read_vectors
 from services.knowledge.index.local.store import LocalBaseStore
 
-__all__ = ["LocalBaseStore"]
+__all__ = ["LocalBaseStore", "check_base", "read_vectors"]

@@ -153,6 +153,18 @@ def remove(connection: sqlite3.Connection, document_id: str) -> bool:
     return connection.execute("DELETE FROM documents WHERE document_id = ?", (document_id,)).rowcount > 0
 
 
+def remove_name(connection: sqlite3.Connection, name: str) -> bool:
+    """Take a name away, and the document with it where that was its last one."""
+    kept = unicodedata.normalize("NFC", name)
+    document_id = _of_name(connection, kept)
+    if document_id is None:
+        return False
+    if not _shared(connection, document_id):
+        return remove(connection, document_id)
+    connection.execute("DELETE FROM names WHERE name = ?", (kept,))
+    return True
+
+
 def requeue(connection: sqlite3.Connection, document_id: str) -> bool:
     """Queue the newest revision again if it has failed or was cancelled."""
     return (

@@ -136,6 +136,12 @@ def migrate(connections: Connections) -> None:
                 _apply(connection, number)
 
 
+def apply_migrations(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an empty database to a version of the schema."""
+    for number in range(version):
+        _apply(connection, number)
+
+
 def _apply(connection: sqlite3.Connection, number: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:

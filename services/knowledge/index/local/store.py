@@ -10,6 +10,7 @@ from services.core.i18n import N_
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import documents, rows, staging
 from services.knowledge.index.local.connections import Connections, gate
+from services.knowledge.index.local.copies import FILE_NAME, copy_database
 from services.knowledge.index.local.schema import migrate
 from services.knowledge.index.local.search import DenseIndex
 from services.knowledge.index.local.verify import verify
@@ -28,8 +29,6 @@ from services.knowledge.types import (
     StoredChunk,
     VerifyReport,
 )
-
-FILE_NAME = "base.sqlite3"
 
 
 class LocalBaseStore:
@@ -80,6 +79,11 @@ class LocalBaseStore:
         """Remove a document with everything made of it."""
         with self._connections.writing() as connection:
             return documents.remove(connection, document_id)
+
+    def remove_name(self, name: str) -> bool:
+        """Take a name away; a document that has no other goes with it."""
+        with self._connections.writing() as connection:
+            return documents.remove_name(connection, name)
 
     def retry(self, document_id: str) -> bool:
         """Queue the newest revision again if it has failed or was cancelled."""
@@ -192,6 +196,10 @@ class LocalBaseStore:
         """Count everything and check every law."""
         with self._connections.reading() as connection:
             return verify(connection, self._index.count(connection))
+
+    def copy_to(self, folder: Path) -> None:
+        """Write a consistent copy of the database into an empty folder."""
+        copy_database(self._connections, folder / FILE_NAME)
 
     def close(self) -> None:
         """Let go of files and memory."""

@@ -1,0 +1,34 @@
+"""What the integration tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.app import bootstrap
+from services.core.settings import load
+from services.knowledge.ingest import Ingest
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.loaders.reader import Reader
+from tests.fakes.embedder import HashEmbedder
+from tests.fakes.library_desk import Desk
+
+
+@pytest.fixture(scope="module")
+def library_reader() -> Iterator[Reader]:
+    """A reader with small limits."""
+    opened = Reader(Limits(pages=50, characters=200_000, timeout_s=60, memory_bytes=4 * 1024**3))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, library_reader: Reader) -> Iterator[Desk]:
+    """An empty installation in which `shelves` may be followed."""
+    roots = tmp_path / "shelves"
+    roots.mkdir()
+    services = bootstrap(load(home=tmp_path / "home", folder_roots=str(roots)), embedder=HashEmbedder())
+    yield Desk(services, Ingest(services.stores, library_reader, services.embedder), roots)
+    services.close()
