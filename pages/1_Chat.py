@@ -19,7 +19,8 @@ with frame.page(N_("Chat")) as services:
     def ask(words: str) -> None:
         """Ask what the composer is set to, and go to the conversation."""
         conversation_id = chosen.id if chosen else None
-        asked = services.chat.ask(owner, words, conversation_id=conversation_id, base_id=base_id, server=server_id)
+        base_ids = [base_id] if base_id else []
+        asked = services.chat.ask(owner, words, conversation_id=conversation_id, base_ids=base_ids, server=server_id)
         welcome.asked()
         sources.close_passage()
         history.open_conversation(asked.conversation_id)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from services.chat.answers import ChatService
-from services.chat.ports import Found, Passage, Target
+from services.chat.choices import Presets
+from services.chat.conversations import Conversations
+from services.chat.making import chat_service
+from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
 from services.core.errors import AppError, InvalidValue, from_row
 from services.core.hub_errors import ModelNotFound, PlanUnknown
 from services.core.i18n import N_
@@ -30,14 +34,13 @@ from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
-from services.knowledge.search_types import SearchOptions
+from services.knowledge.search_types import SearchFilter, SearchOptions
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.knowledge.transfer.archive import Archives
 from services.knowledge.transfer.folders import Folders
 from services.knowledge.transfer.langchain_import import LangchainImports
 from services.knowledge.transfer.service import Transfer
-from services.llm.client import OpenAIChatModel
 from services.llm.protocol import Endpoint
 from services.monitoring.alerts import AlertService
 from services.monitoring.metrics import Metrics
@@ -50,6 +53,7 @@ from services.serving.ledger import Ledger, gpu_key
 from services.serving.memory import MemoryBook
 from services.serving.service import ServerService, on_its_way
 from services.store import StateStore
+from services.store.bases import BaseRecord
 from services.store.jobs import JobRecord
 from services.store.preferences import Preferences
 from services.store.product import ProductSettings, choose, product_settings
@@ -59,6 +63,8 @@ EMBEDDED_JOB, EMBEDDED_SUBJECT = "fetch_model", "embedded"
 CPU_PASSAGE_TOKENS = 700
 """What two cores read in about 15 seconds; a GPU reads thousands in one."""
 PASSAGE_TOKENS = 4000
+SLOTS = ("parallel", "max_num_seqs", "num_parallel")
+"""What engines call the number of requests that they answer at once."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class Services:
     knowledge: KnowledgeService
     servers: ServerService
     chat: ChatService
+    conversations: Conversations
+    presets: Presets
     embedder: Embedder
     environments: Environments
     gpus: GpuService
@@ -173,11 +181,12 @@ class Services:
         self.store.close()
 
 
-def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) -> Services:
+def bootstrap(settings: Settings, *, samples: bool = False, background: bool = False, **overrides: Any) -> Services:
     """Join the parts. `overrides` replace any of: store, embedder, stores, knowledge, servers, gpus, chat.
 
     Args:
         samples: whether this process samples the machine, and so is the only one that keeps the ledger.
+        background: whether chat servers may make titles and summaries for this process while they are idle.
 
     Raises: ConfigurationError, DatabaseUnavailable.
     """
@@ -204,14 +213,14 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
         memory=MemoryBook(store.ledger, gpus.now).of,
         figures=FigureBook(store.figures),
     )
-    chat: ChatService = overrides.get("chat") or ChatService(
-        store.conversations,
-        store.turns,
+    chat: ChatService = overrides.get("chat") or chat_service(
+        store,
         search=partial(_search, knowledge),
         servers=partial(_target, servers, gpus, store.preferences),
-        open_model=OpenAIChatModel,
-        product=partial(product_settings, store.preferences),
+        others=partial(_other, servers, gpus, store.preferences),
+        bases=lambda: {base.id: base.name for base in store.bases.all()},
         machine_id=here,
+        background=settings.background_chat and background,
     )
     environments = Environments(settings.layout.engines)
     alerts = AlertService(
@@ -238,17 +247,38 @@ def bootstrap(settings: Settings, *, samples: bool = False, **overrides: Any) ->
         settings.layout.bases,
     )
     return Services(
-        *(settings, here, store, stores, knowledge, servers, chat, embedder),
-        *(environments, gpus, alerts, models, downloads, transfer),
+        settings=settings,
+        machine_id=here,
+        store=store,
+        stores=stores,
+        knowledge=knowledge,
+        servers=servers,
+        chat=chat,
+        conversations=Conversations(store.conversations, store.turns),
+        presets=Presets(store.preferences),
+        embedder=embedder,
+        environments=environments,
+        gpus=gpus,
+        alerts=alerts,
+        models=models,
+        downloads=downloads,
+        transfer=transfer,
     )
 
 
-def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int) -> Found:
-    base = knowledge.base(base_id)
-    result = knowledge.search(base, question, SearchOptions(top_k=top_k))
+def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:
+    """Search several bases at once; their hits are ranked together by score."""
+    results = []
+    for base in map(knowledge.base, base_ids):
+        narrowed = _narrowed(knowledge, base, filters)
+        if narrowed is not None:
+            options = SearchOptions(top_k=top_k, filter=narrowed)
+            results.append((base, knowledge.search(base, question, options)))
+    hits = [(base, hit) for base, result in results for hit in result.hits]
+    hits.sort(key=lambda found: -found[1].score)
     passages = [
         Passage(
-            number=hit.rank,
+            number=number,
             chunk_id=hit.chunk.chunk_id,
             document_id=hit.chunk.document_id,
             revision=hit.chunk.revision,
@@ -259,20 +289,46 @@ def _search(knowledge: KnowledgeService, base_id: str, question: str, top_k: int
             heading=hit.chunk.heading,
             text=hit.chunk.text,
             score=hit.score,
+            base_id=base.id,
+            base_name=base.name,
         )
-        for hit in result.hits
+        for number, (base, hit) in enumerate(hits[:top_k], 1)
     ]
-    return Found(base.name, passages, result.timings_ms, result.documents_pending)
+    timings: Counter[str] = Counter()
+    for _, result in results:
+        timings.update(result.timings_ms)
+    searched = [
+        SearchedBase(base.id, base.name, knowledge.summary(base).counts.documents, result.documents_pending)
+        for base, result in results
+    ]
+    return Found(searched, passages, dict(timings))
+
+
+def _narrowed(knowledge: KnowledgeService, base: BaseRecord, filters: Filters) -> SearchFilter | None:
+    """The filters in terms of a base; None where it has none of the documents that were named."""
+    found: list[str] = []
+    if filters.documents:
+        found = [row.document_id for row in knowledge.documents(base) if row.name in filters.documents]
+        if not found:
+            return None
+    return SearchFilter(tuple(found), filters.types, filters.since_ms, filters.until_ms)
 
 
 def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, reference: str | None) -> Target:
     record = servers.to_ask(reference)
     chosen = product_settings(preferences).passage_tokens
     automatic = CPU_PASSAGE_TOKENS if record.managed and not gpus.now().gpus else PASSAGE_TOKENS
+    slots = next((record.spec[name] for name in SLOTS if record.spec.get(name)), None)
     if on_its_way(record):
         asleep = Endpoint(record.name, record.url or "", record.model, engine=record.engine)
-        return Target(record.id, asleep, chosen or automatic, partial(servers.when_ready, record.id))
-    return Target(record.id, servers.endpoint(record), chosen or automatic)
+        waiting = partial(servers.when_ready, record.id)
+        return Target(record.id, asleep, chosen or automatic, waiting, slots=slots)
+    return Target(record.id, servers.endpoint(record), chosen or automatic, slots=slots)
+
+
+def _other(servers: ServerService, gpus: GpuService, preferences: Preferences, tried: Collection[str]) -> Target | None:
+    record = servers.another(tried)
+    return _target(servers, gpus, preferences, record.id) if record else None
 
 
 def embedded_model(settings: Settings) -> EmbeddedModel:

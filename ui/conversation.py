@@ -62,7 +62,7 @@ def composer(
 
 def last_base(turns: list[TurnRecord]) -> str | None:
     """The base that a conversation was last asked about, "" for none; None before its first question."""
-    return (turns[-1].base_id or PLAIN) if turns else None
+    return ((turns[-1].base_ids or (PLAIN,))[0]) if turns else None
 
 
 def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
@@ -165,7 +165,7 @@ def _outcome(services: Services, owner: str, turn: TurnRecord) -> None:
 
 
 def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
-    facts = [turn.base_name or "", turn.server_name]
+    facts = [turn.base_name, turn.server_name]
     if passages:
         facts.append(ngettext("{n} passage", "{n} passages", len(passages)))
     if turn.settings.get(ATTACHED):

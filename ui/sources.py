@@ -45,7 +45,7 @@ def opened(turns: list[TurnRecord]) -> tuple[TurnRecord, Passage] | None:
 
 def cited(turns: list[TurnRecord]) -> TurnRecord | None:
     """The turn whose sources are shown: the last one that has some, or will have."""
-    return next((turn for turn in reversed(turns) if turn.passages or (turn.live and turn.base_id)), None)
+    return next((turn for turn in reversed(turns) if turn.passages or (turn.live and turn.bases)), None)
 
 
 def panel(services: Services, aside: Any, turns: list[TurnRecord]) -> Callable[[TurnRecord], None]:
@@ -135,7 +135,7 @@ def opened_passage(services: Services, turn: TurnRecord, passage: Passage) -> No
 
 def _surroundings(services: Services, turn: TurnRecord, passage: Passage) -> Surroundings | None:
     try:
-        base = services.knowledge.base(str(turn.base_id))
+        base = services.knowledge.base(passage.base_id or turn.base_ids[0])
         return services.knowledge.surroundings(base, passage.document_id, passage.revision, passage.start, passage.end)
     except NotFoundError:
         return None
@@ -143,7 +143,7 @@ def _surroundings(services: Services, turn: TurnRecord, passage: Passage) -> Sur
 
 def _original(services: Services, turn: TurnRecord, passage: Passage) -> Path | None:
     try:
-        base = services.knowledge.base(str(turn.base_id))
+        base = services.knowledge.base(passage.base_id or turn.base_ids[0])
         return services.knowledge.original(base, passage.document_id, passage.revision)
     except NotFoundError:
         return None

@@ -22,7 +22,7 @@ def services() -> Services:
     with _lock:
         if _services is None:
             settings = load()
-            _services = bootstrap(settings)
+            _services = bootstrap(settings, background=True)
             log.configure(settings.layout.logs, "web")
             _warm_up()
         return _services

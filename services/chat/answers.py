@@ -8,16 +8,25 @@ noticed. The way that an answer takes is `answering`; this is what pages, comman
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from services.chat.answering import Answering
-from services.chat.ports import OpenModel, PassageSearch, Servers, Target
+from services.chat.answering import Answering, Order
+from services.chat.choices import Choices, Presets, settle
+from services.chat.chores import Chores
+from services.chat.notes import NO_BASE, UNDERSTOOD_CHAT, UNDERSTOOD_KNOWLEDGE, note
+from services.chat.ports import Servers
 from services.chat.running import Running
 from services.chat.turns import CHAT, KNOWLEDGE, title_of
+from services.chat.wording import Said, said
 from services.core.errors import ConversationNotFound, EmptyQuestion
 from services.core.machine import Process, this_process
-from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows
+from services.store.conversations import HEAD, ConversationRecord, ConversationRows, TurnRecord, TurnRows
 from services.store.product import ProductSettings
+
+Bases = Callable[[], Mapping[str, str]]
+"""Names of all knowledge bases by their ids."""
 
 
 class ChatService:
@@ -28,26 +37,36 @@ class ChatService:
         conversations: ConversationRows,
         turns: TurnRows,
         *,
-        search: PassageSearch,
+        answering: Answering,
         servers: Servers,
-        open_model: OpenModel,
+        bases: Bases,
+        presets: Presets,
         product: Callable[[], ProductSettings],
         machine_id: str,
+        chores: Chores | None = None,
     ) -> None:
         self._conversations = conversations
         self._turns = turns
-        self._answering = Answering(turns, search=search, open_model=open_model, product=product)
+        self._answering = answering
         self._servers = servers
+        self._bases = bases
+        self._presets = presets
         self._product = product
         self._machine_id = machine_id
+        self._chores = chores
         self._me = this_process()
         self._running: dict[str, Running] = {}
         self._lock = threading.Lock()
 
     # conversations ---------------------------------------------------------------------------------------------------
-    def conversations(self, owner_id: str) -> list[ConversationRecord]:
-        """An owner's conversations, the last used first."""
-        return self._conversations.all(owner_id)
+    def conversations(self, owner_id: str, words: str = "") -> list[ConversationRecord]:
+        """An owner's conversations, the last used first.
+
+        Args:
+            words: only those in whose title, questions or answers each of them stands.
+        """
+        wanted = words.split()
+        return self._conversations.matching(owner_id, wanted) if wanted else self._conversations.all(owner_id)
 
     def conversation(self, owner_id: str, conversation_id: str) -> ConversationRecord:
         """One of the owner's conversations. Raises: ConversationNotFound."""
@@ -58,14 +77,16 @@ class ChatService:
 
     def delete(self, owner_id: str, conversation_id: str) -> None:
         """Delete a conversation with its turns; what is being answered stops."""
-        for turn in self.turns(owner_id, conversation_id):
-            self.stop(turn.id)
+        self.conversation(owner_id, conversation_id)
+        for turn in self._turns.of(conversation_id):
+            if turn.live:
+                self.stop(turn.id)
         self._conversations.remove(conversation_id)
 
     def turns(self, owner_id: str, conversation_id: str) -> list[TurnRecord]:
-        """A conversation's turns as they stand. Raises: ConversationNotFound."""
-        self.conversation(owner_id, conversation_id)
-        return [self._seen(turn) for turn in self._turns.of(conversation_id)]
+        """The turns of a conversation that are shown, as they stand. Raises: ConversationNotFound."""
+        head = self.conversation(owner_id, conversation_id).head_id
+        return [self.seen(turn) for turn in self._turns.path(conversation_id, head)]
 
     # answers ---------------------------------------------------------------------------------------------------------
     def ask(
@@ -74,49 +95,85 @@ class ChatService:
         question: str,
         *,
         conversation_id: str | None = None,
-        base_id: str | None = None,
+        base_ids: Sequence[str] = (),
         server: str | None = None,
-        top_k: int | None = None,
+        choices: Choices | None = None,
+        heed_words: bool = True,
+        after: str | None = HEAD,
     ) -> TurnRecord:
         """Begin to answer in the background; `turn` tells how far it is.
 
         Args:
-            base_id: the knowledge base to answer from; None: plain chat.
+            base_ids: the knowledge bases to answer from; none: plain chat, unless `choices` has another mode.
             server: id or name; None: the one that is ready.
+            choices: what counts for this turn before what was chosen for its conversation and its bases. A new
+                conversation takes them as its own.
+            heed_words: whether the question itself may say that the documents are wanted, or not.
+            after: the turn that it follows, `HEAD` for the last one that is shown, None to begin anew.
         Raises: EmptyQuestion, ConversationNotFound, ServerNotFound, NoServer.
         """
-        asked = question.strip()
+        asked, chosen = question.strip(), choices or Choices()
         if not asked:
             raise EmptyQuestion()
-        target = self._servers(server)
-        if conversation_id is None:
-            conversation_id = self._conversations.create(
-                owner_id=owner_id, title=title_of(asked), base_id=base_id, server_id=target.server_id
-            ).id
-        else:
-            self.conversation(owner_id, conversation_id)
+        talk = self.conversation(owner_id, conversation_id) if conversation_id else None
+        target, names = self._servers(server), self._bases()
+        understood = said(asked, names) if heed_words else None
+        mode, searched, notes = _mode(chosen.mode, tuple(base_ids), names, understood)
+        if talk is None:
+            settings = chosen.over(Choices(mode=mode, base_ids=tuple(base_ids)))
+            talk = self._conversations.create(
+                owner_id=owner_id, title=title_of(asked), server_id=target.server_id, settings=settings.row()
+            )
+        elif not understood:
+            self._keep(talk, target.server_id, mode, tuple(base_ids))
+        layers = Choices.stored(talk.settings), self._presets.of(searched)
+        settled = settle(merged := chosen.over(*layers), self._product(), mode)
         turn = self._turns.create(
-            conversation_id,
-            mode=KNOWLEDGE if base_id else CHAT,
+            talk.id,
+            after=after,
+            mode=mode,
             question=asked,
-            base_id=base_id,
+            standalone=self._meant(talk, after, understood),
+            bases=[{"id": base_id, "name": names.get(base_id, "")} for base_id in searched],
+            notes=notes,
             server_name=target.endpoint.name,
             model=target.endpoint.model,
-            settings={"top_k": top_k or self._product().top_k},
+            settings={**settled.row(), "filters": asdict(merged.filters())},
             machine_id=self._machine_id,
             pid=self._me.pid,
             process_started_at=self._me.started_at,
         )
-        running = Running(turn, self._turns)
-        with self._lock:
-            self._running[turn.id] = running
-        threading.Thread(target=self._answer, args=(running, target), name=f"answer-{turn.id}", daemon=True).start()
+        self._begin(turn, Order(target, settled, merged.filters()))
         return turn
 
-    def again(self, owner_id: str, turn_id: str, server: str | None = None) -> TurnRecord:
-        """Ask a turn's question once more, as a new turn."""
+    def again(
+        self,
+        owner_id: str,
+        turn_id: str,
+        *,
+        question: str | None = None,
+        server: str | None = None,
+        mode: str | None = None,
+    ) -> TurnRecord:
+        """Another version of a turn: the same question or a changed one, after the same turns. The old one is kept.
+
+        Args:
+            mode: chat or knowledge, whatever the question says; None: as the turn had it.
+        """
         old = self.turn(turn_id)
-        return self.ask(owner_id, old.question, conversation_id=old.conversation_id, base_id=old.base_id, server=server)
+        talk = self.conversation(owner_id, old.conversation_id)
+        wanted = mode or old.mode
+        chosen = Choices.stored(talk.settings).base_ids or ()
+        return self.ask(
+            owner_id,
+            old.question if question is None else question,
+            conversation_id=talk.id,
+            base_ids=old.base_ids or chosen,
+            server=server,
+            choices=Choices.of({"mode": wanted}),
+            heed_words=mode is None and question is not None,
+            after=old.parent_id,
+        )
 
     def turn(self, turn_id: str) -> TurnRecord:
         """A turn as it stands now. Raises: ConversationNotFound."""
@@ -126,7 +183,7 @@ class ChatService:
         found = self._turns.get(turn_id)
         if found is None:
             raise ConversationNotFound()
-        return self._seen(found)
+        return self.seen(found)
 
     def wait(self, turn_id: str, timeout_s: float | None = None) -> TurnRecord:
         """Wait until a turn of this process has ended, or for so long, and return it as it stands."""
@@ -145,16 +202,18 @@ class ChatService:
 
     def mend(self) -> int:
         """Mark the answers of dead processes of this machine as interrupted; returns how many."""
-        return sum(self._seen(turn).state == "interrupted" for turn in self._turns.live(self._machine_id))
+        return sum(self.seen(turn).state == "interrupted" for turn in self._turns.live(self._machine_id))
 
     def close(self) -> None:
         """Stop every answer of this process and wait until it is written down."""
+        if self._chores:
+            self._chores.close()
         for running in list(self._running.values()):
             running.stop.set()
         for running in list(self._running.values()):
             running.done.wait(5)
 
-    def _seen(self, turn: TurnRecord) -> TurnRecord:
+    def seen(self, turn: TurnRecord) -> TurnRecord:
         """A stored turn, taken from memory where it grows here, and marked where its process is dead."""
         running = self._running.get(turn.id)
         if running:
@@ -164,10 +223,52 @@ class ChatService:
             return self._turns.update(turn.id, state="interrupted") or turn
         return turn
 
-    def _answer(self, running: Running, target: Target) -> None:
+    def _begin(self, turn: TurnRecord, order: Order) -> None:
+        running = Running(turn, self._turns)
+        with self._lock:
+            self._running[turn.id] = running
+        threading.Thread(target=self._answer, args=(running, order), name=f"answer-{turn.id}", daemon=True).start()
+
+    def _answer(self, running: Running, order: Order) -> None:
         try:
-            self._answering.answer(running, target)
+            self._answering.answer(running, order)
         finally:
             with self._lock:
                 self._running.pop(running.turn.id, None)
             running.done.set()
+        if self._chores and running.turn.state == "done":
+            self._chores.think_of(running.turn.conversation_id, order.target)
+
+    def _keep(self, talk: ConversationRecord, server_id: str, mode: str, base_ids: tuple[str, ...]) -> None:
+        """Remember for a conversation how it was last asked; bases stay chosen while it merely chats."""
+        kept: dict[str, Any] = {**talk.settings, "mode": mode}
+        if base_ids:
+            kept["base_ids"] = list(base_ids)
+        if kept != talk.settings or server_id != talk.server_id:
+            self._conversations.change(talk.id, settings=kept, server_id=server_id)
+
+    def _meant(self, talk: ConversationRecord, after: str | None, understood: Said | None) -> str | None:
+        """The question without the words that said how to answer it; with nothing else said, the one before it."""
+        if understood is None:
+            return None
+        if understood.rest:
+            return understood.rest
+        before = self._turns.path(talk.id, talk.head_id if after == HEAD else after)
+        return (before[-1].standalone or before[-1].question) if before else None
+
+
+def _mode(
+    chosen: str | None, base_ids: tuple[str, ...], names: Mapping[str, str], understood: Said | None
+) -> tuple[str, tuple[str, ...], list[dict[str, Any]]]:
+    """The mode of a turn, the bases that it searches, and what is to be said of that."""
+    mode = chosen or (KNOWLEDGE if base_ids else CHAT)
+    notes: list[dict[str, Any]] = []
+    if understood:
+        if understood.mode == KNOWLEDGE and not names:
+            return CHAT, (), [note(NO_BASE, words=understood.words)]
+        meant = understood.base_ids or base_ids
+        if understood.mode != mode or meant != base_ids:
+            mode, base_ids = understood.mode, meant
+            code = UNDERSTOOD_KNOWLEDGE if mode == KNOWLEDGE else UNDERSTOOD_CHAT
+            notes = [note(code, words=understood.words)]
+    return mode, (base_ids or tuple(names)) if mode == KNOWLEDGE else (), notes

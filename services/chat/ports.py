@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ class Passage(PromptPassage):
     revision: int
     heading: str
     score: float
+    base_id: str = ""
+    base_name: str = ""
 
     def row(self) -> dict[str, Any]:
         """As stored with the turn."""
@@ -27,19 +29,42 @@ class Passage(PromptPassage):
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Which documents are searched; what is empty or None leaves none out."""
+
+    documents: tuple[str, ...] = ()
+    """Names of documents."""
+    types: tuple[str, ...] = ()
+    """Media types."""
+    since_ms: int | None = None
+    """Added then or later."""
+    until_ms: int | None = None
+    """Added before."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedBase:
+    """A base that was searched, and how many of its documents could not be yet."""
+
+    id: str
+    name: str
+    documents: int | None = None
+    pending: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a search brought: passages by falling score, and the time of each step."""
 
-    base_name: str
+    bases: Sequence[SearchedBase]
     passages: Sequence[Passage]
     timings_ms: dict[str, float]
-    documents_pending: int
 
 
 class PassageSearch(Protocol):
-    """Finds passages in a knowledge base."""
+    """Finds passages in knowledge bases."""
 
-    def __call__(self, base_id: str, question: str, top_k: int) -> Found: ...
+    def __call__(self, base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +72,14 @@ class Target:
     """A server to ask: its endpoint, and the most passage tokens it should be given to read.
 
     `when_ready` waits for a server that is still starting: it takes whether the asker has given up, and returns the
-    endpoint, or None then.
+    endpoint, or None then. `slots` is how many it answers at once, None where nobody knows.
     """
 
     server_id: str
     endpoint: Endpoint
     passage_cap: int
     when_ready: Callable[[Callable[[], bool]], Endpoint | None] | None = None
+    slots: int | None = None
 
 
 class Servers(Protocol):
@@ -61,6 +87,14 @@ class Servers(Protocol):
 
     def __call__(self, reference: str | None) -> Target:
         """The server with this id or name; None: the one that is ready. Raises: ServerNotFound, NoServer."""
+        ...
+
+
+class OtherServers(Protocol):
+    """Finds a server to ask in place of those that did not answer."""
+
+    def __call__(self, tried: Collection[str]) -> Target | None:
+        """One that is ready and whose id is not among those; None where there is none."""
         ...
 
 

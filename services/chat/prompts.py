@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,34 +116,25 @@ def fixed_messages(language: Language) -> list[Message]:
     wording = _WORDINGS[language]
     messages = [Message("system", wording.system)]
     for passages, question, answer in wording.examples:
-        messages += [Message("user", _asked(question, passages, wording)), Message("assistant", answer)]
+        asked = f"{framed(passages, language)}\n\n{question_line(question, language)}"
+        messages += [Message("user", asked), Message("assistant", answer)]
     return messages
 
 
-def grounded_messages(question: str, passages: Sequence[PromptPassage], language: Language) -> list[Message]:
-    """The messages that ask for an answer from passages, which count from 1 in the order given."""
-    return [*fixed_messages(language), Message("user", _asked(question, passages, _WORDINGS[language]))]
+def plain_instruction(language: Language) -> str:
+    """What a model is told that answers without documents."""
+    return _WORDINGS[language].plain
 
 
-def plain_messages(
-    history: Sequence[tuple[str, str]], question: str, budget_tokens: int, count_tokens: Callable[[str], int]
-) -> list[Message]:
-    """The messages of a chat without documents.
+def framed(passages: Sequence[PromptPassage], language: Language) -> str:
+    """Passages as the model sees them, counting from 1 in the order given."""
+    wording = _WORDINGS[language]
+    return "\n\n".join(_framed(passage, number, wording) for number, passage in enumerate(passages, 1))
 
-    Args:
-        history: earlier questions and answers, oldest first; what the budget does not hold is left out, oldest first.
-        budget_tokens: tokens for all messages together; instruction and question are sent in any case.
-    """
-    system = Message("system", _WORDINGS[question_language(question)].plain)
-    asked = Message("user", question.strip())
-    left = budget_tokens - sum(count_tokens(message.content) for message in (system, asked))
-    kept: list[Message] = []
-    for earlier, answer in reversed(history):
-        left -= count_tokens(earlier) + count_tokens(answer)
-        if left < 0:
-            break
-        kept[:0] = [Message("user", earlier), Message("assistant", answer)]
-    return [system, *kept, asked]
+
+def question_line(question: str, language: Language) -> str:
+    """The question as it stands beneath the passages."""
+    return _WORDINGS[language].question.format(question=question.strip())
 
 
 def shown(passage: PromptPassage, number: int, language: Language) -> str:
@@ -156,11 +147,6 @@ def is_refusal(text: str) -> bool:
     first, _, rest = _SENTENCE_END.sub("\n", text.strip(), count=1).partition("\n")
     said = {_bare(known) for known in (*REFUSALS.values(), *_OTHER_REFUSALS)}
     return _bare(first) in said and (not _bare(rest) or not CITATION_MARK.search(rest))
-
-
-def _asked(question: str, passages: Sequence[PromptPassage], wording: _Wording) -> str:
-    framed = [_framed(passage, number, wording) for number, passage in enumerate(passages, 1)]
-    return "\n\n".join([*framed, wording.question.format(question=question.strip())])
 
 
 def _framed(passage: PromptPassage, number: int, wording: _Wording) -> str:

@@ -10,6 +10,12 @@ from services.core.clock import ticks_ms
 from services.store.conversations import TurnRecord, TurnRows
 
 WRITE_EVERY_MS = 500
+STORED = (
+    *("state", "standalone", "answer", "reasoning", "settings", "bases", "notes", "passages", "timings_ms"),
+    *("server_name", "model", "prompt_tokens", "completion_tokens", "progress_done", "progress_total", "queue_place"),
+    *("error_code", "error_params"),
+)
+"""Fields that change while it grows."""
 
 
 class Running:
@@ -20,6 +26,7 @@ class Running:
         self.stop = threading.Event()
         self.done = threading.Event()
         self._rows = rows
+        self._written = turn
         self._written_ms = ticks_ms()
 
     def change(self, **values: Any) -> TurnRecord:
@@ -27,27 +34,19 @@ class Running:
         self.turn = replace(self.turn, **values)
         return self.turn
 
+    def note(self, note: dict[str, Any]) -> None:
+        """Add what is to be said about the turn; once."""
+        if note not in self.turn.notes:
+            self.change(notes=[*self.turn.notes, note])
+
     def write(self) -> None:
-        """Store the turn as it stands, and hear whether another process wants it stopped."""
-        turn = self.turn
-        stored = self._rows.update(
-            turn.id,
-            state=turn.state,
-            answer=turn.answer,
-            settings=turn.settings,
-            base_name=turn.base_name,
-            passages=turn.passages,
-            timings_ms=turn.timings_ms,
-            prompt_tokens=turn.prompt_tokens,
-            completion_tokens=turn.completion_tokens,
-            progress_done=turn.progress_done,
-            progress_total=turn.progress_total,
-            error_code=turn.error_code,
-            error_params=turn.error_params,
-        )
+        """Store what has changed of the turn, and hear whether another process wants it stopped."""
+        turn, before = self.turn, self._written
+        fields = {name: getattr(turn, name) for name in STORED if getattr(turn, name) is not getattr(before, name)}
+        stored = self._rows.update(turn.id, **fields)
         if stored is None or stored.stop_requested:
             self.stop.set()
-        self._written_ms = ticks_ms()
+        self._written, self._written_ms = turn, ticks_ms()
 
     def write_when_due(self) -> None:
         """Store the turn where that was last done a while ago."""

@@ -8,39 +8,56 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from services.chat.reasoning import Thoughts
 from services.chat.running import Running
 from services.core.clock import Stopwatch, ticks_ms
-from services.llm.protocol import ChatModel, Event, EventStream, Message, PromptProgress, Sampling, TextDelta
+from services.llm.protocol import ChatModel, Event, EventStream, Message, PromptProgress, Sampling, TextDelta, Usage
 from services.store.conversations import TurnRecord
 
 
 def stream_into(
     running: Running, model: ChatModel, messages: Sequence[Message], sampling: Sampling, watch: Stopwatch
-) -> None:
-    """Ask the model and let the turn grow until the answer has ended or was stopped."""
-    running.change(state="reading")
+) -> str | None:
+    """Ask the model and let the turn grow until the answer has ended or was stopped; returns why it ended.
+
+    What an earlier server had said stays until this one says something.
+    """
+    running.change(state="reading", progress_done=None, progress_total=None)
     running.write()
-    begin = ticks_ms()
-    first: float | None = None
+    growth, begin = Growth(), ticks_ms()
     try:
         for event in pumped(model.stream(messages, sampling), running.stop):
-            if isinstance(event, TextDelta):
-                first = first or ticks_ms()
-            running.turn = grown(running.turn, event)
+            running.turn = growth.grown(running.turn, event)
             running.write_when_due()
     finally:
-        end = ticks_ms()
+        end, first = ticks_ms(), growth.first_ms
         watch.timings_ms["first_token"] = round((first or end) - begin, 1)
         watch.timings_ms["generate"] = round(end - first, 1) if first else 0.0
+    return growth.finish_reason
 
 
-def grown(turn: TurnRecord, event: Event) -> TurnRecord:
-    """The turn after one more event of its stream."""
-    if isinstance(event, TextDelta):
-        return replace(turn, state="answering", answer=turn.answer + event.text)
-    if isinstance(event, PromptProgress):
-        return replace(turn, progress_done=event.done, progress_total=event.total)
-    return replace(turn, prompt_tokens=event.prompt_tokens, completion_tokens=event.completion_tokens)
+class Growth:
+    """How a turn grows with the events of one stream."""
+
+    def __init__(self) -> None:
+        self.first_ms: float | None = None
+        """When the first word came, be it said or thought."""
+        self.finish_reason: str | None = None
+        self._thoughts = Thoughts()
+
+    def grown(self, turn: TurnRecord, event: Event) -> TurnRecord:
+        """The turn after one more event."""
+        if isinstance(event, PromptProgress):
+            return replace(turn, progress_done=event.done, progress_total=event.total)
+        if isinstance(event, Usage):
+            self.finish_reason = event.finish_reason
+            return replace(turn, prompt_tokens=event.prompt_tokens, completion_tokens=event.completion_tokens)
+        self.first_ms = self.first_ms or ticks_ms()
+        if isinstance(event, TextDelta):
+            self._thoughts.take(event.text)
+        else:
+            self._thoughts.think(event.text)
+        return replace(turn, state="answering", answer=self._thoughts.answer, reasoning=self._thoughts.reasoning)
 
 
 def pumped(events: EventStream, stop: threading.Event) -> Iterator[Event]:

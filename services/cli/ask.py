@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from services.chat.choices import Choices
 from services.chat.citations import Citation, cite
 from services.chat.rows import answer_row
 from services.chat.turns import passages_of
@@ -27,7 +28,8 @@ def ask(
     with failing_well():
         services = speaker.services()
         base = services.knowledge.base(name)
-        begun = services.chat.ask(OWNER, question, base_id=base.id, server=server, top_k=top_k)
+        choices = Choices.of({"top_k": top_k})
+        begun = services.chat.ask(OWNER, question, base_ids=[base.id], server=server, choices=choices, heed_words=False)
         turn = services.chat.wait(begun.id)
         services.chat.delete(OWNER, turn.conversation_id)
         if turn.error_code:

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     embedded_model: str = Field("", description=N_("GGUF file or URL to use instead of the packaged chat model"))
     embedded_context: int = Field(4096, ge=512, description=N_("context length of the embedded model, tokens"))
     embedded_threads: int = Field(0, ge=0, description=N_("threads of the embedded model; 0: all cores but one"))
+    background_chat: bool = Field(True, description=N_("let idle chat servers make titles and summaries"))
     max_file_bytes: int = Field(200 * MIB, ge=1, description=N_("largest file that a knowledge base takes"))
     max_pages: int = Field(20_000, ge=1, description=N_("most pages that are read of one document"))
     max_characters: int = Field(20_000_000, ge=1, description=N_("most characters that are read of one document"))

@@ -20,7 +20,17 @@ from services.llm.addresses import normalise_url, root_url
 from services.llm.answering import Line, StreamedAnswer
 from services.llm.estimate import estimated_tokens
 from services.llm.failures import FOREIGN, translated
-from services.llm.protocol import Endpoint, Event, EventStream, Message, PromptProgress, Sampling, TextDelta, Usage
+from services.llm.protocol import (
+    Endpoint,
+    Event,
+    EventStream,
+    Message,
+    PromptProgress,
+    ReasoningDelta,
+    Sampling,
+    TextDelta,
+    Usage,
+)
 
 LLAMA_CPP = "llama.cpp"
 CONNECT_TIMEOUT_S = 10.0
@@ -65,6 +75,8 @@ class _Tokens(BaseModel):
 
 class _Delta(BaseModel):
     content: str | None = None
+    reasoning_content: str | None = None  # llama.cpp, older vLLM
+    reasoning: str | None = None  # vLLM, Ollama
 
 
 class _Choice(BaseModel):
@@ -165,6 +177,8 @@ class OpenAIChatModel:
                     yield PromptProgress(chunk.prompt_progress.processed, chunk.prompt_progress.total)
                 for choice in chunk.choices[:1]:
                     finish_reason = choice.finish_reason or finish_reason
+                    if thought := choice.delta.reasoning_content or choice.delta.reasoning:
+                        yield ReasoningDelta(thought)
                     if choice.delta.content:
                         yield TextDelta(choice.delta.content)
                 if chunk.usage:

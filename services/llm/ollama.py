@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.core.errors import AppError, BadResponse, ServerNotReady, Unauthorized, UpstreamTimeout
 from services.llm.addresses import root_url
-from services.llm.protocol import Endpoint, Event, Message, Sampling, TextDelta, Usage
+from services.llm.protocol import Endpoint, Event, Message, ReasoningDelta, Sampling, TextDelta, Usage
 
 if TYPE_CHECKING:
     import httpx
@@ -159,6 +159,8 @@ class Ollama:
         sent = [{"role": message.role, "content": message.content} for message in messages]
         with self._gate():
             for part in self._client.chat(self._model(), sent, stream=True, options=_options(sampling)):
+                if part.message.thinking:
+                    yield ReasoningDelta(part.message.thinking)
                 if part.message.content:
                     yield TextDelta(part.message.content)
                 if part.done:

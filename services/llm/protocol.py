@@ -44,6 +44,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The next piece of what a thinking model says to itself before it answers."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PromptProgress:
     """How much of the prompt the server has read, tokens."""
 
@@ -60,7 +67,7 @@ class Usage:
     finish_reason: str | None
 
 
-Event = TextDelta | PromptProgress | Usage
+Event = TextDelta | ReasoningDelta | PromptProgress | Usage
 
 
 class EventStream(Iterator[Event], Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,11 @@ class ServerService:
         ready = [row for row in near if row.state == READY]
         first = next((row for row in ready if row.managed and row.name == EMBEDDED), ready[0] if ready else None)
         return first or next((row for row in near if row.spec.get("idle_minutes") and on_its_way(row)), None)
+
+    def another(self, tried: Collection[str]) -> ServerRecord | None:
+        """A ready server whose id is none of these, to ask in their place."""
+        near = (row for row in self._rows.list() if self._within_reach(row) and row.engine not in EMBEDDERS)
+        return next((row for row in near if row.state == READY and row.id not in tried), None)
 
     def to_ask(self, reference: str | None) -> ServerRecord:
         """The named server, or the default one, to be asked now: one that was unloaded is wished running again.

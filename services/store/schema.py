@@ -117,11 +117,18 @@ conversations = Table(
     _id(),
     Column("owner_id", String(64), nullable=False),
     Column("title", Text, nullable=False),
-    Column("base_id", String(40)),
+    Column("title_origin", String(20), nullable=False),
     Column("server_id", String(40)),
+    Column("settings", JSON, nullable=False),
+    Column("head_id", String(40)),
+    Column("summary", JSON),
+    Column("remembers_after", Integer),
+    Column("share_token", String(64)),
     *_times(),
     Index("conversations_by_owner", "owner_id", "updated_at_ms"),
+    Index("conversations_by_share_token", "share_token", unique=True),
 )
+"""`head_id`: the newest turn of the way through its turns that is shown; `remembers_after`: a turn's position."""
 
 turns = Table(
     "turns",
@@ -129,12 +136,15 @@ turns = Table(
     _id(),
     Column("conversation_id", String(40), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
+    Column("parent_id", String(40)),
     Column("mode", String(20), nullable=False),
     Column("state", String(20), nullable=False),
     Column("question", Text, nullable=False),
+    Column("standalone", Text),
     Column("answer", Text, nullable=False),
-    Column("base_id", String(40)),
-    Column("base_name", Text),
+    Column("reasoning", Text, nullable=False),
+    Column("bases", JSON, nullable=False),
+    Column("notes", JSON, nullable=False),
     Column("server_name", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("settings", JSON, nullable=False),
@@ -144,6 +154,7 @@ turns = Table(
     Column("completion_tokens", Integer),
     Column("progress_done", Integer),
     Column("progress_total", Integer),
+    Column("queue_place", Integer),
     Column("stop_requested", Boolean, nullable=False),
     Column("machine_id", String(40), nullable=False),
     Column("pid", Integer, nullable=False),
@@ -154,6 +165,15 @@ turns = Table(
     Index("turns_by_conversation", "conversation_id", "position", unique=True),
     Index("turns_by_time", "machine_id", "created_at_ms", "id"),
 )
+"""`parent_id`: the turn before; several turns after the same one are versions. `notes`: codes with parameters."""
+
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("turn_id", String(40), ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    Column("parts", JSON, nullable=False),
+)
+"""What the model was sent for a turn, message by message."""
 
 preferences = Table(
     "preferences",

@@ -28,6 +28,7 @@ def own_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """Services over an empty home, joined anew for each test; without the embedded chat model."""
     monkeypatch.setenv("LECTERN_HOME", str(tmp_path))
     monkeypatch.setenv("LECTERN_EMBEDDED", "false")
+    monkeypatch.setenv("LECTERN_BACKGROUND_CHAT", "false")
     wiring.close()
     yield
     wiring.close()

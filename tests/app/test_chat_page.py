@@ -29,7 +29,7 @@ def base(services: Services, reader: Reader, chat_server: ChatServer) -> BaseRec
 
 
 def asked(services: Services, base: BaseRecord | None, question: str = "When does the pump start?") -> TurnRecord:
-    turn = services.chat.ask(LOCAL, question, base_id=base.id if base else None)
+    turn = services.chat.ask(LOCAL, question, base_ids=[base.id] if base else [])
     return services.chat.wait(turn.id, 30)
 
 
@@ -155,17 +155,28 @@ def test_an_answer_that_failed_says_why_and_can_be_asked_again(
     assert "refused the API key" in words(app) and "Enter a valid key" in words(app)
     chat_server.set(mode="normal")
     press(app, "Ask again")
-    assert [row.state for row in services.chat.turns(LOCAL, turn.conversation_id)] == ["failed", "done"]
+    assert [row.state for row in services.chat.turns(LOCAL, turn.conversation_id)] == ["done"]
     assert "The pump starts at six" in app.chat_message[-1].markdown[0].value
 
 
 def test_an_answer_whose_process_died_keeps_what_was_said_and_can_be_asked_again(
     services: Services, base: BaseRecord
 ) -> None:
-    conversation = services.store.conversations.create(owner_id=LOCAL, title="Pump", base_id=base.id, server_id=None)
-    dead = {"machine_id": services.machine_id, "pid": 2**22 - 1, "process_started_at": 1.0, "settings": {"top_k": 6}}
+    conversation = services.store.conversations.create(owner_id=LOCAL, title="Pump", server_id=None)
+    dead: dict[str, Any] = {
+        "machine_id": services.machine_id,
+        "pid": 2**22 - 1,
+        "process_started_at": 1.0,
+        "settings": {"top_k": 6},
+    }
     turn = services.store.turns.create(
-        conversation.id, mode="knowledge", question="When?", base_id=base.id, server_name="box", model="m", **dead
+        conversation.id,
+        mode="knowledge",
+        question="When?",
+        bases=[{"id": base.id, "name": "Garden"}],
+        server_name="box",
+        model="m",
+        **dead,
     )
     services.store.turns.update(turn.id, answer="The pump starts", state="answering")
     app = opened("1_Chat", conversation=conversation.id)
@@ -177,7 +188,7 @@ def test_an_answer_whose_process_died_keeps_what_was_said_and_can_be_asked_again
 
 def test_a_stopped_answer_keeps_what_was_said(services: Services, base: BaseRecord, chat_server: ChatServer) -> None:
     chat_server.set(answer="word " * 200, delay_s=0.05)
-    turn = services.chat.ask(LOCAL, "Go on.", base_id=base.id)
+    turn = services.chat.ask(LOCAL, "Go on.", base_ids=[base.id])
     chat_server.wait_for(lambda server: server.chats and server.chats[-1].pieces_sent > 3)
     services.chat.stop(turn.id)
     services.chat.wait(turn.id, 30)
@@ -187,7 +198,7 @@ def test_a_stopped_answer_keeps_what_was_said(services: Services, base: BaseReco
 
 
 def test_a_conversation_that_is_gone_or_somebody_elses_is_not_shown(services: Services, base: BaseRecord) -> None:
-    theirs = services.chat.ask("somebody else", "Secret?", base_id=base.id)
+    theirs = services.chat.ask("somebody else", "Secret?", base_ids=[base.id])
     services.chat.wait(theirs.id, 30)
     app = opened("1_Chat", conversation=theirs.conversation_id)
     assert "does not exist any more" in words(app) and "Secret?" not in words(app)

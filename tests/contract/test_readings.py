@@ -147,7 +147,7 @@ def test_a_database_of_the_first_version_keeps_everything_and_takes_readings(old
 
 
 def test_the_figures_of_turns_come_without_their_texts(store: StateStore) -> None:  # noqa: F811
-    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    conversation = store.conversations.create(owner_id="o", title="t", server_id=None)
     made = [turn(store, conversation.id) for _ in range(3)]
     store.turns.update(made[0].id, state="done", timings_ms={"total": 2.5}, completion_tokens=9)
     turn(store, conversation.id, machine_id=THERE)

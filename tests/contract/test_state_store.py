@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import inspect
@@ -40,8 +41,8 @@ def base(store: StateStore, name: str = "handbook"):
     )
 
 
-def turn(store: StateStore, conversation_id: str, **values: object):
-    given = {
+def turn(store: StateStore, conversation_id: str, **values: Any):
+    given: dict[str, Any] = {
         "mode": "chat",
         "question": "why?",
         "server_name": "s",
@@ -103,7 +104,7 @@ def test_an_update_changes_what_it_names_and_nothing_else(store: StateStore) -> 
 
 
 def test_turns_count_up_and_go_with_their_conversation(store: StateStore) -> None:
-    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    conversation = store.conversations.create(owner_id="o", title="t", server_id=None)
     made = [turn(store, conversation.id) for _ in range(3)]
     assert [row.position for row in made] == [1, 2, 3]
     assert store.turns.of(conversation.id) == made
@@ -113,7 +114,7 @@ def test_turns_count_up_and_go_with_their_conversation(store: StateStore) -> Non
 
 
 def test_turns_that_are_added_at_once_get_different_positions(store: StateStore) -> None:
-    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    conversation = store.conversations.create(owner_id="o", title="t", server_id=None)
 
     with ThreadPoolExecutor(8) as pool:
         positions = list(pool.map(lambda _: turn(store, conversation.id).position, range(16)))
@@ -121,14 +122,14 @@ def test_turns_that_are_added_at_once_get_different_positions(store: StateStore)
 
 
 def test_a_conversation_belongs_to_its_owner(store: StateStore) -> None:
-    mine = store.conversations.create(owner_id="me", title="t", base_id=None, server_id=None)
+    mine = store.conversations.create(owner_id="me", title="t", server_id=None)
     assert store.conversations.of("me", mine.id) == mine
     assert store.conversations.of("you", mine.id) is None
     assert store.conversations.all("you") == []
 
 
 def test_only_unfinished_turns_of_the_machine_are_live(store: StateStore) -> None:
-    conversation = store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    conversation = store.conversations.create(owner_id="o", title="t", server_id=None)
     growing, finished = turn(store, conversation.id), turn(store, conversation.id)
     turn(store, conversation.id, machine_id="elsewhere")
     store.turns.update(finished.id, state="done")

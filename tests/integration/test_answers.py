@@ -5,25 +5,26 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from services.chat.answers import ChatService
-from services.chat.ports import Found, Passage, Target
+from services.chat.making import chat_service
+from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
 from services.core.errors import ConversationNotFound, EmptyQuestion
 from services.core.machine import this_process
-from services.llm.client import OpenAIChatModel
 from services.llm.protocol import Endpoint
 from services.store import StateStore
 from services.store.conversations import TurnRecord
-from services.store.product import product_settings
 from tests.fakes.chat_server import ChatServer, running_chat_server
 
 MACHINE = "machine-1"
+NAMES = {"garden": "Garden", "empty": "Empty"}
 POND = "The pond was dug in 1962 and holds koi."
 
 
@@ -66,19 +67,26 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     store.close()
 
 
-def service(store: StateStore, server_url: str) -> ChatService:
-    def search(base_id: str, question: str, top_k: int) -> Found:
-        passages = [] if base_id == "empty" else [passage(1, POND), passage(2, "Dogs are kept on a lead.")][:top_k]
-        return Found("Garden", passages, {"embed": 1.0, "dense": 2.0}, 0)
+def service(store: StateStore, server_url: str, *, others: Sequence[str] = (), **more: Any) -> ChatService:
+    """A chat over this database that asks the server; `others` are there in case it dies."""
 
-    return ChatService(
-        store.conversations,
-        store.turns,
+    def search(base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:
+        passages = [] if "empty" in base_ids else [passage(1, POND), passage(2, "Dogs are kept on a lead.")][:top_k]
+        return Found([SearchedBase(id, NAMES[id], 3, 1) for id in base_ids], passages, {"embed": 1.0, "dense": 2.0})
+
+    def target(number: int, url: str) -> Target:
+        return Target(f"s{number}", Endpoint(f"fake {number}", url, engine="llama.cpp"), 700, slots=more.get("slots"))
+
+    further = [target(number, url) for number, url in enumerate(others, 2)]
+    return chat_service(
+        store,
         search=search,
-        servers=lambda _: Target("s1", Endpoint("fake", server_url, engine="llama.cpp"), 700),
-        open_model=OpenAIChatModel,
-        product=lambda: product_settings(store.preferences),
+        servers=lambda _: target(1, server_url),
+        others=lambda tried: next((each for each in further if each.server_id not in tried), None),
+        bases=lambda: NAMES,
         machine_id=MACHINE,
+        background=more.get("background", False),
+        idle_s=0,
     )
 
 
@@ -90,9 +98,10 @@ def until(condition: Callable[[], object], seconds: float = 15) -> None:
 
 
 def test_a_grounded_answer_is_stored_with_its_passages_and_timings(desk: Desk) -> None:
-    turn = desk.ask("Which fish live in the pond?", base_id="garden")
+    turn = desk.ask("Which fish live in the pond?", base_ids=["garden"])
     assert (turn.state, turn.answer, turn.base_name) == ("done", "It holds koi [1].", "Garden")
-    assert turn == desk.store.turns.get(turn.id) or turn.timings_ms == desk.store.turns.get(turn.id).timings_ms  # type: ignore[union-attr]
+    stored = desk.store.turns.get(turn.id)
+    assert stored is not None and stored.timings_ms == turn.timings_ms and stored.bases[0]["pending"] == 1
     assert [row["text"] for row in turn.passages] == [POND, "Dogs are kept on a lead."]
     assert {"embed", "dense", "first_token", "generate", "total"} <= set(turn.timings_ms)
     assert turn.completion_tokens
@@ -100,15 +109,15 @@ def test_a_grounded_answer_is_stored_with_its_passages_and_timings(desk: Desk) -
 
 
 def test_the_fixed_part_of_the_prompt_comes_first_and_stays_the_same(desk: Desk) -> None:
-    desk.ask("Which fish live in the pond?", base_id="garden")
-    desk.ask("Are dogs allowed?", base_id="garden")
+    desk.ask("Which fish live in the pond?", base_ids=["garden"])
+    desk.ask("Are dogs allowed?", base_ids=["garden"])
     first, second = (chat.body["messages"] for chat in desk.server.chats)
     assert first[:-1] == second[:-1] and first[-1] != second[-1]
 
 
 def test_nothing_found_is_said_without_asking_the_model(desk: Desk) -> None:
-    assert desk.ask("What?", base_id="empty").answer == "The documents do not say."
-    assert desk.ask("为什么？", base_id="empty").answer == "文档中没有说明。"
+    assert desk.ask("What?", base_ids=["empty"]).answer == "The documents do not say."
+    assert desk.ask("为什么？", base_ids=["empty"]).answer == "文档中没有说明。"
     assert desk.server.chats == []
 
 
@@ -169,7 +178,7 @@ def test_what_goes_wrong_at_the_server_is_named_and_the_text_so_far_is_kept(
 
 def test_progress_of_a_long_prompt_is_told(desk: Desk) -> None:
     desk.server.set(mode="prompt_progress", delay_s=0.1)
-    begun = desk.chat.ask("me", "Which fish?", base_id="garden")
+    begun = desk.chat.ask("me", "Which fish?", base_ids=["garden"])
     until(lambda: desk.chat.turn(begun.id).progress_total)
     turn = desk.chat.wait(begun.id, 10)
     assert turn.progress_done == turn.progress_total
@@ -177,12 +186,13 @@ def test_progress_of_a_long_prompt_is_told(desk: Desk) -> None:
 
 def test_asking_again_makes_a_new_turn_in_the_same_conversation(desk: Desk) -> None:
     desk.server.set(mode="dies_midway")
-    failed = desk.ask("Which fish?", base_id="garden")
+    failed = desk.ask("Which fish?", base_ids=["garden"])
     desk.server.set(mode="normal")
     again = desk.chat.wait(desk.chat.again("me", failed.id).id, 10)
-    assert (again.state, again.question, again.base_id) == ("done", "Which fish?", "garden")
+    assert (again.state, again.question, again.base_ids) == ("done", "Which fish?", ("garden",))
     turns = desk.chat.turns("me", failed.conversation_id)
-    assert [turn.state for turn in turns] == ["failed", "done"]
+    assert [turn.id for turn in turns] == [again.id], "it takes the place of the other, which is kept"
+    assert desk.store.turns.get(failed.id) is not None
 
 
 def test_an_empty_question_is_refused_and_nothing_is_stored(desk: Desk) -> None:
@@ -232,6 +242,6 @@ def test_the_answer_of_a_killed_process_is_kept_and_marked_as_interrupted(desk: 
 
 def test_twenty_answers_at_once_are_all_whole(desk: Desk) -> None:
     desk.server.set(answer="It holds koi [1].", delay_s=0.02)
-    begun = [desk.chat.ask("me", f"Question {number}?", base_id="garden") for number in range(20)]
+    begun = [desk.chat.ask("me", f"Question {number}?", base_ids=["garden"]) for number in range(20)]
     turns = [desk.chat.wait(turn.id, 30) for turn in begun]
     assert {(turn.state, turn.answer) for turn in turns} == {("done", "It holds koi [1].")}

@@ -113,7 +113,7 @@ def metrics_of(services: Services) -> Metrics:
 
 def asked(services: Services, mode: str = "chat", **changes: Any) -> TurnRecord:
     """A question, stored as the chat stores it."""
-    conversation = services.store.conversations.create(owner_id="o", title="t", base_id=None, server_id=None)
+    conversation = services.store.conversations.create(owner_id="o", title="t", server_id=None)
     turn = services.store.turns.create(
         conversation.id,
         mode=mode,

@@ -103,12 +103,11 @@ def test_an_answer_that_takes_longer_than_the_limit_keeps_its_server(desk: Desk,
     desk.wish(idle_minutes=5)
     desk.until_state(READY)
     unused(desk)
-    talk = services.store.conversations.create(owner_id=OWNER, title="t", base_id=None, server_id=None)
+    talk = services.store.conversations.create(owner_id=OWNER, title="t", server_id=None)
     live = services.store.turns.create(
         talk.id,
         mode="chat",
         question="?",
-        base_id=None,
         server_name="one",
         model="m",
         settings={},

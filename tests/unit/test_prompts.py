@@ -6,18 +6,24 @@ import re
 
 import pytest
 
+from services.chat.assembly import grounded_parts, plain_parts
+from services.chat.memory import Exchange, Remembered
+from services.chat.parts import messages_of, tokens_by_kind
 from services.chat.prompts import (
     REFUSALS,
     Language,
     PromptPassage,
     fixed_messages,
-    grounded_messages,
     is_refusal,
-    plain_messages,
     question_language,
     shown,
 )
 from services.llm.estimate import estimated_tokens
+from services.llm.protocol import Message
+
+
+def grounded_messages(question: str, passages: list[PromptPassage], language: Language) -> list[Message]:
+    return messages_of(grounded_parts(question, passages, language))
 
 
 def passage(text: str, document: str = "notes.txt", page: int | None = None) -> PromptPassage:
@@ -129,16 +135,31 @@ def test_an_answer_is_no_refusal(text: str) -> None:
     assert not is_refusal(text)
 
 
-def test_a_plain_chat_keeps_the_newest_turns_that_fit() -> None:
-    history = [("first question", "first answer"), ("second question", "second answer"), ("third", "3")]
-    everything = plain_messages(history, "Now?", 10_000, len)
-    assert [message.role for message in everything] == ["system", *["user", "assistant"] * 3, "user"]
-    full = sum(len(message.content) for message in everything)
-    trimmed = plain_messages(history, "Now?", full - 1, len)
-    assert [message.content for message in trimmed[1:]] == ["second question", "second answer", "third", "3", "Now?"]
-    assert [message.role for message in plain_messages(history, "Now?", 0, len)] == ["system", "user"]
+def test_a_plain_chat_sends_fixed_things_first_and_what_is_asked_last() -> None:
+    memory = Remembered("They spoke of koi.", (Exchange("t1", "Old?", "Yes."),))
+    messages = messages_of(plain_parts("Now?", memory, "Be brief."))
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert [message.content for message in messages[1:]] == ["Old?", "Yes.", "Now?"]
+    instruction, own, summary = messages[0].content.split("\n\n")
+    assert own == "Be brief." and "koi" in summary and instruction == plain_parts("", Remembered("", ()))[0].text
 
 
-def test_a_plain_chat_is_instructed_in_the_language_of_the_question() -> None:
-    assert question_language(plain_messages([], "你是谁？", 100, len)[0].content) == "zh"
-    assert question_language(plain_messages([], "Who are you?", 100, len)[0].content) == "en"
+def test_a_system_prompt_stands_behind_the_instruction_that_never_changes() -> None:
+    messages = messages_of(grounded_parts("Why?", [passage("a")], "en", "Be brief."))
+    assert messages[0].content == f"{fixed_messages('en')[0].content}\n\nBe brief."
+    assert messages[1:-1] == fixed_messages("en")[1:]
+
+
+def test_a_plain_chat_keeps_the_instruction_of_the_language_in_which_it_began() -> None:
+    nothing = Remembered("", ())
+    assert question_language(plain_parts("你是谁？", nothing)[0].text) == "zh"
+    assert question_language(plain_parts("Who are you?", nothing)[0].text) == "en"
+    begun = Remembered("", (Exchange("t1", "Who are you?", "A model."),))
+    assert plain_parts("你是谁？", begun)[0] == plain_parts("Who are you?", nothing)[0]
+
+
+def test_tokens_are_told_for_each_kind_of_part_in_the_order_in_which_they_are_sent() -> None:
+    rows = [part.row(len) for part in grounded_parts("Why?", [passage("One.")], "en")]
+    told = tokens_by_kind(rows)
+    assert list(told) == ["instruction", "examples", "passages", "question"]
+    assert sum(told.values()) == sum(len(part.text) for part in grounded_parts("Why?", [passage("One.")], "en"))

@@ -1,0 +1,49 @@
+"""Prompts put together of their parts. What does not change comes first, so that a server's prefix cache keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.chat.memory import Remembered
+from services.chat.parts import Part
+from services.chat.prompts import (
+    Language,
+    PromptPassage,
+    fixed_messages,
+    framed,
+    plain_instruction,
+    question_language,
+    question_line,
+)
+
+_SUMMARY: dict[Language, str] = {"en": "What was said so far: {text}", "zh": "此前的对话概要：{text}"}
+
+
+def grounded_parts(
+    question: str, passages: Sequence[PromptPassage], language: Language, system_prompt: str = ""
+) -> list[Part]:
+    """The prompt for an answer from passages. It stands on its own: earlier turns are no part of it."""
+    instruction, *examples = fixed_messages(language)
+    return [
+        Part("instruction", "system", instruction.content),
+        *_own(system_prompt),
+        *(Part("examples", message.role, message.content) for message in examples),
+        Part("passages", "user", framed(passages, language)),
+        Part("question", "user", question_line(question, language), joined=True),
+    ]
+
+
+def plain_parts(question: str, remembered: Remembered, system_prompt: str = "") -> list[Part]:
+    """The prompt of a chat without documents: in the language in which the conversation began."""
+    first = remembered.exchanges[0].question if remembered.exchanges else question
+    language = question_language(first)
+    parts = [Part("instruction", "system", plain_instruction(language)), *_own(system_prompt)]
+    if remembered.summary:
+        parts.append(Part("summary", "system", _SUMMARY[language].format(text=remembered.summary), joined=True))
+    for exchange in remembered.exchanges:
+        parts += [Part("memory", "user", exchange.question), Part("memory", "assistant", exchange.answer)]
+    return [*parts, Part("question", "user", question.strip())]
+
+
+def _own(system_prompt: str) -> list[Part]:
+    return [Part("system_prompt", "system", system_prompt, joined=True)] if system_prompt else []

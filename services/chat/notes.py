@@ -1,0 +1,31 @@
+"""What is to be said about a turn beyond its answer: stored as codes and parameters, said in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.core.i18n import DEFAULT_LANGUAGE, N_
+from services.core.phrases import fill
+
+UNDERSTOOD_KNOWLEDGE, UNDERSTOOD_CHAT = "understood_knowledge", "understood_chat"
+ELSEWHERE, TRIMMED, CUT, LEFT_OUT, NO_BASE = "elsewhere", "trimmed", "cut", "left_out", "no_base"
+NOTES = {
+    UNDERSTOOD_KNOWLEDGE: N_("Answered from the documents, because you wrote “{words}”."),
+    UNDERSTOOD_CHAT: N_("Answered without the documents, because you wrote “{words}”."),
+    NO_BASE: N_("You wrote “{words}”, but there is no knowledge base yet."),
+    ELSEWHERE: N_("“{first}” stopped answering; “{second}” answered instead."),
+    TRIMMED: N_("At most {given} tokens of answer instead of {wanted}: the server's context has {context}."),
+    CUT: N_("The answer was cut off at its limit of {tokens} tokens."),
+    LEFT_OUT: N_("The oldest turns were not sent: there was no room for them ({turns})."),
+}
+
+
+def note(code: str, **params: Any) -> dict[str, Any]:
+    """A note as a row keeps it."""
+    return {"code": code, "params": params}
+
+
+def told(note: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
+    """A note in the reader's language; an unknown one goes by its code."""
+    return fill(NOTES.get(note["code"], note["code"]), note["params"], language)
