@@ -33,6 +33,7 @@ from services.hub.plan_wish import PLANNED, Fitting, fitting
 from services.hub.tokens import Tokens
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
 from services.knowledge.search_types import SearchFilter, SearchOptions
 from services.knowledge.service import KnowledgeService
@@ -80,7 +81,7 @@ class Services:
     chat: ChatService
     conversations: Conversations
     presets: Presets
-    embedder: Embedder
+    embedders: Embedders
     environments: Environments
     gpus: GpuService
     alerts: AlertService
@@ -92,6 +93,11 @@ class Services:
     def preferences(self) -> Preferences:
         """What people have chosen."""
         return self.store.preferences
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder of bases that choose none."""
+        return self.embedders.of(DEFAULT_KEY)
 
     @property
     def product(self) -> ProductSettings:
@@ -193,10 +199,11 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
     settings.layout.create()
     here = machine_id(settings.home)
     store: StateStore = overrides.get("store") or StateStore(settings.state_url)
-    embedder: Embedder = overrides.get("embedder") or make_embedder()
+    given: Embedder | None = overrides.get("embedder")
+    embedders = Embedders(lambda key: given or make_embedder(key))
     stores: Stores = overrides.get("stores") or Stores(settings.layout, LocalBaseStore)
     knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
-        store.bases, stores, embedder, settings=settings, machine_id=here
+        store.bases, stores, embedders, settings=settings, machine_id=here
     )
     gpus: GpuService = overrides.get("gpus") or GpuService(
         store.readings,
@@ -241,7 +248,9 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
     )
     transfer = Transfer(
         Archives(store.bases, stores, LocalBaseStore, check_base, layout=settings.layout, machine_id=here),
-        LangchainImports(store.bases, LocalBaseStore, embedder, read_vectors, settings=settings, machine_id=here),
+        LangchainImports(
+            store.bases, LocalBaseStore, embedders.of(DEFAULT_KEY), read_vectors, settings=settings, machine_id=here
+        ),
         Folders(store.folders, store.jobs, knowledge, settings.allowed_folders, here),
         knowledge,
         settings.layout.bases,
@@ -256,7 +265,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         chat=chat,
         conversations=Conversations(store.conversations, store.turns),
         presets=Presets(store.preferences),
-        embedder=embedder,
+        embedders=embedders,
         environments=environments,
         gpus=gpus,
         alerts=alerts,

@@ -6,7 +6,7 @@
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
     │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
-    │                          ModelInUse · ModelNotOurs · FolderEmptied
+    │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
     │                          PackageMissing · EngineNotInstalled · DatabaseUnavailable · EncoderCrashed
@@ -144,6 +144,11 @@ class GpuMemoryUnknown(NotFoundError):
 
 
 class ConflictError(AppError): ...
+
+
+class BeingChanged(ConflictError):
+    message = N_("“{name}” is being built anew already.")
+    remedy = N_("Wait until that is done, or give it up, then change it again.")
 
 
 class NameTaken(ConflictError):

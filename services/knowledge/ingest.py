@@ -7,15 +7,17 @@ wanted any more. They raise `AppError`; the caller then settles the revision wit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.core.errors import AppError
 from services.knowledge.chunking.chunks import make_chunks
 from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.embedders.fingerprint import check, fingerprint
-from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.registry import Embedders
 from services.knowledge.loaders.reader import Cancelled, Reader
 from services.knowledge.stores import Stores
-from services.knowledge.types import DocumentState, Notice, RevisionKey
-from services.store.bases import BaseRecord
+from services.knowledge.types import DocumentState, Extracted, Notice, RevisionKey
+from services.store.bases import BaseBuild, BaseRecord
 
 BATCH_CHUNKS = 4
 """Chunks between two looks at whether the work is still wanted: about half a second of encoding on two cores."""
@@ -24,10 +26,10 @@ BATCH_CHUNKS = 4
 class Ingest:
     """Reads, splits, embeds and publishes revisions. Thread-safe as far as its reader and embedder are."""
 
-    def __init__(self, stores: Stores, reader: Reader, embedder: Embedder) -> None:
+    def __init__(self, stores: Stores, reader: Reader, embedders: Embedders) -> None:
         self._stores = stores
         self._reader = reader
-        self._embedder = embedder
+        self._embedders = embedders
 
     def read(self, base: BaseRecord, key: RevisionKey) -> bool:
         """Extract the text of the original and store it."""
@@ -35,6 +37,10 @@ class Ingest:
         document = store.document(key.document_id)
         if document is None or not store.set_state(key, DocumentState.READING):
             return False
+        if isinstance(base, BaseBuild):
+            known = self._known_text(base, key, document.sha256)
+            if known is not None:
+                return store.write_text(key, known)
         original = self._stores.originals(base).path(document.sha256)
         try:
             extracted = self._reader.read(original, document.name, lambda: not store.current(key))
@@ -42,14 +48,23 @@ class Ingest:
             return False
         return store.write_text(key, extracted)
 
+    def _known_text(self, base: BaseBuild, key: RevisionKey, sha256: str) -> Extracted | None:
+        """What the build that answers has read of the same content: it is not read again, and citations stay true."""
+        answering = self._stores.of(self._stores.answering_base(base))
+        if answering.original(key.document_id, key.revision) != sha256:
+            return None
+        text = answering.text(key.document_id, key.revision)
+        return replace(text, boxes=answering.layout(key.document_id, key.revision)) if text else None
+
     def split(self, base: BaseRecord, key: RevisionKey) -> bool:
         """Cut the stored text into chunks and stage them."""
         store = self._stores.of(base)
         extracted = store.text(key.document_id, key.revision)
         if extracted is None or not store.set_state(key, DocumentState.SPLITTING):
             return False
-        window = self._embedder.spec.window_tokens
-        chunks, notices = make_chunks(extracted, make_chunker(spec_of(base)), window, self._embedder.count_tokens)
+        embedder = self._embedders.of(base.embedder)
+        chunker = make_chunker(spec_of(base))
+        chunks, notices = make_chunks(extracted, chunker, embedder.spec.window_tokens, embedder.count_tokens)
         return store.stage(key, chunks, notices)
 
     def embed(self, base: BaseRecord, key: RevisionKey) -> bool:
@@ -57,10 +72,11 @@ class Ingest:
         store = self._stores.of(base)
         if not store.set_state(key, DocumentState.EMBEDDING):
             return False
-        store.bind(fingerprint(self._embedder))
-        check(store.fingerprint(), self._embedder)
+        embedder = self._embedders.of(base.embedder)
+        store.bind(fingerprint(embedder))
+        check(store.fingerprint(), embedder)
         while batch := store.unembedded(key, BATCH_CHUNKS):
-            vectors = self._embedder.encode_passages([chunk.text for chunk in batch])
+            vectors = embedder.encode_passages([chunk.text for chunk in batch])
             if not store.store_vectors(key, [chunk.chunk_id for chunk in batch], vectors):
                 return False
         return store.current(key)

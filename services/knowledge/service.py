@@ -5,22 +5,24 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from services.core.errors import BaseNotFound, DocumentNotFound, InvalidName, InvalidValue
+from services.core.errors import BaseNotFound, DocumentNotFound, InvalidName
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.settings import Settings
+from services.knowledge.builds import Builds
 from services.knowledge.chunking.protocol import ChunkerSpec
-from services.knowledge.chunking.registry import make_chunker
-from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.chunking.registry import make_chunker, spec_of
+from services.knowledge.embedders.fingerprint import key_of
+from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.originals import clean_name
 from services.knowledge.page_images import PageImages
 from services.knowledge.positions import Region, regions
 from services.knowledge.retrieval import retrieve
 from services.knowledge.samples import sample_files
 from services.knowledge.search_types import SearchOptions
-from services.knowledge.stores import Stores
+from services.knowledge.stores import PAGE_IMAGES, Stores
 from services.knowledge.types import (
     BaseCounts,
     DocumentRow,
@@ -34,7 +36,6 @@ from services.store.bases import BaseRecord, BaseRows
 
 BASE_NAME_LIMIT = 80
 SWEEP_AGE_S = 3600.0
-PAGE_IMAGES = "page_images"
 """The folder below a base's own that holds its pages' pictures; it may be deleted at any moment."""
 
 
@@ -51,11 +52,12 @@ class KnowledgeService:
     """Creates, fills and searches knowledge bases. Thread-safe."""
 
     def __init__(
-        self, rows: BaseRows, stores: Stores, embedder: Embedder, *, settings: Settings, machine_id: str
+        self, rows: BaseRows, stores: Stores, embedders: Embedders, *, settings: Settings, machine_id: str
     ) -> None:
         self._rows = rows
         self._stores = stores
-        self._embedder = embedder
+        self._embedders = embedders
+        self.builds = Builds(rows, stores)
         self._settings = settings
         self._layout: Layout = settings.layout
         self._machine_id = machine_id
@@ -64,19 +66,30 @@ class KnowledgeService:
     # bases -----------------------------------------------------------------------------------------------------------
     def create(self, name: str, chunker: ChunkerSpec | None = None, embedder: str | None = None) -> BaseRecord:
         """A new, empty base on this machine. Raises: InvalidName, NameTaken, InvalidValue."""
-        spec = chunker or ChunkerSpec()
-        make_chunker(spec)
-        if embedder not in (None, self._embedder.spec.key):
-            raise InvalidValue(field="embedder", value=embedder, reason=N_("there is no such embedder"))
-        return self._rows.create(
-            machine_id=self._machine_id,
-            name=clean_base_name(name),
-            embedder=self._embedder.spec.key,
-            chunker=spec.key,
-            chunk_size=spec.size,
-            chunk_overlap=spec.overlap,
-            chunker_options=spec.options,
-        )
+        columns = self._recipe(chunker or ChunkerSpec(), embedder or DEFAULT_KEY)
+        return self._rows.create(machine_id=self._machine_id, name=clean_base_name(name), **columns)
+
+    def change(self, base: BaseRecord, chunker: ChunkerSpec | None = None, embedder: str | None = None) -> BaseRecord:
+        """Wish for another chunker or embedder: the base is built anew beside, and answers as before until then.
+
+        Raises: InvalidValue, BeingChanged.
+        """
+        columns = self._recipe(chunker or spec_of(base), embedder or base.embedder)
+        if all(getattr(base, column) == value for column, value in columns.items()):
+            return base
+        return self.builds.begin(base, columns)
+
+    def _recipe(self, chunker: ChunkerSpec, embedder: str) -> dict[str, Any]:
+        """How a base is built, as columns of its row. Raises: InvalidValue."""
+        make_chunker(chunker)
+        self._embedders.of(embedder)
+        return {
+            "embedder": embedder,
+            "chunker": chunker.key,
+            "chunk_size": chunker.size,
+            "chunk_overlap": chunker.overlap,
+            "chunker_options": dict(chunker.options),
+        }
 
     def base(self, reference: str) -> BaseRecord:
         """The base with this name or id. Raises: BaseNotFound."""
@@ -125,6 +138,8 @@ class KnowledgeService:
                 shutil.rmtree(self._layout.base(base.id), ignore_errors=True)
                 self._rows.remove(base.id)
         for base in self._here():
+            target = base.changed()
+            self._stores.sweep(base.id, target.build if target else None)
             self._stores.originals(base).sweep(self._stores.of(base).originals(), SWEEP_AGE_S)
 
     def _here(self) -> list[BaseRecord]:
@@ -138,7 +153,8 @@ class KnowledgeService:
         """
         kept = clean_name(name)
         original = self._stores.originals(base).store(kept, stream, self._settings.max_file_bytes)
-        return self._stores.of(base).add(kept, original)
+        with self._stores.changing(base) as store:
+            return store.add(kept, original)
 
     def documents(self, base: BaseRecord) -> list[DocumentRow]:
         """All documents of a base, by name."""
@@ -157,17 +173,20 @@ class KnowledgeService:
 
     def remove(self, base: BaseRecord, reference: str) -> DocumentRow:
         """Remove a document with everything made of it. Raises: DocumentNotFound."""
-        document = self.document(base, reference)
-        self._stores.of(base).remove(document.document_id)
+        with self._stores.changing(base) as store:
+            document = self.document(base, reference)
+            store.remove(document.document_id)
         return document
 
     def retry(self, base: BaseRecord, reference: str) -> bool:
         """Try a failed or cancelled document again."""
-        return self._stores.of(base).retry(self.document(base, reference).document_id)
+        with self._stores.changing(base) as store:
+            return store.retry(self.document(base, reference).document_id)
 
     def cancel(self, base: BaseRecord, reference: str) -> bool:
         """Stop working on a document's newest content; an older one goes on answering."""
-        return self._stores.of(base).cancel(self.document(base, reference).document_id)
+        with self._stores.changing(base) as store:
+            return store.cancel(self.document(base, reference).document_id)
 
     def original(self, base: BaseRecord, document_id: str, revision: int) -> Path | None:
         """The stored original of a revision; None when it is not kept any more."""
@@ -204,7 +223,9 @@ class KnowledgeService:
     # searching -------------------------------------------------------------------------------------------------------
     def search(self, base: BaseRecord, query: str, options: SearchOptions) -> SearchResult:
         """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
-        return retrieve(self._stores.of(base), self._embedder, query, options)
+        store = self._stores.of(base)
+        embedder = self._embedders.of(key_of(store.fingerprint()) or base.embedder)
+        return retrieve(store, embedder, query, options)
 
     def surroundings(
         self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 400

@@ -132,6 +132,33 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """One revision as another build of the base takes it over."""
+
+    revision: int
+    attempt: int
+    sha256: str
+    size_bytes: int
+    state: DocumentState
+    error: Notice | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """A document without its text and chunks: what another build of the base must know to have the same one."""
+
+    document_id: str
+    names: tuple[str, ...]
+    last_name: str
+    superseded_by: str | None
+    """Set where it answers only until that document is ready."""
+    last_revision: int
+    created_at_ms: int
+    newest: Content
+    answering: Content | None
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentRow:
     """A document as lists show it: its newest revision, and whether an older one answers meanwhile."""
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
+from sqlalchemy import ColumnElement, update
+
+from services.core.clock import now_ms
 from services.store import schema
 from services.store.records import Rows, new_id
 
@@ -25,8 +29,26 @@ class BaseRecord:
     chunk_overlap: int
     chunker_options: dict[str, Any]
     """Parameters of the chunker besides its sizes."""
+    last_build: int
+    """The highest number that a build of this base ever had; the first index has 0."""
+    change: dict[str, Any] | None
+    """The build beside the one that answers: its number, and the columns that this row takes when it is complete."""
     created_at_ms: int
     updated_at_ms: int
+
+    def changed(self) -> BaseBuild | None:
+        """The base as it will be after the change that is under way; None where there is none."""
+        if self.change is None:
+            return None
+        mine = {column.name: getattr(self, column.name) for column in fields(self)}
+        return BaseBuild(**{**mine, **self.change["columns"], "change": None}, build=int(self.change["build"]))
+
+
+@dataclass(frozen=True, slots=True)
+class BaseBuild(BaseRecord):
+    """A base as one build of it has it, whichever of them answers."""
+
+    build: int
 
 
 class BaseRows(Rows[BaseRecord]):
@@ -68,6 +90,26 @@ class BaseRows(Rows[BaseRecord]):
     def all(self) -> list[BaseRecord]:
         """All bases, by name."""
         return self._all(self.table.c.state != DELETING, order=[self.table.c.name])
+
+    def begin_change(self, base: BaseRecord, columns: Mapping[str, Any]) -> BaseRecord | None:
+        """Note that a base is to be built anew with these columns; None where it is gone or being changed already."""
+        number = base.last_build + 1
+        change = {"build": number, "columns": dict(columns), "begun_at_ms": now_ms()}
+        return self._change(base.id, self.table.c.change.is_(None), last_build=number, change=change)
+
+    def end_change(self, id: str, build: int, columns: Mapping[str, Any] | None = None) -> BaseRecord | None:
+        """Forget a change, taking its columns over where it is complete; None where it was forgotten before."""
+        begun = self.table.c.last_build == build
+        return self._change(id, begun, self.table.c.change.is_not(None), change=None, **(columns or {}))
+
+    def _change(self, id: str, *conditions: ColumnElement[bool], **values: Any) -> BaseRecord | None:
+        """One statement, so that of two processes only one changes the row."""
+        statement = update(self.table).where(self.table.c.id == id, *conditions)
+        with self.database.transaction() as connection:
+            row = connection.execute(
+                statement.values({**values, "updated_at_ms": now_ms()}).returning(self.table)
+            ).first()
+        return self._record(row) if row else None
 
     def deleting(self) -> list[BaseRecord]:
         """Bases whose files still have to go."""

@@ -42,6 +42,8 @@ bases = Table(
     Column("chunk_size", Integer, nullable=False),
     Column("chunk_overlap", Integer, nullable=False),
     Column("chunker_options", JSON, nullable=False),
+    Column("last_build", Integer, nullable=False, server_default="0"),
+    Column("change", JSON),
     *_times(),
 )
 

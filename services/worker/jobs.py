@@ -10,9 +10,12 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from services.core.errors import AppError, Unexpected
 from services.core.log import incident
 from services.core.paths import Layout
+from services.knowledge.builds import Builds
 from services.knowledge.ingest import Ingest
+from services.knowledge.stores import FIRST_BUILD
 from services.knowledge.types import RevisionKey
-from services.store.bases import BaseRecord, BaseRows
+from services.store.bases import BaseRecord
+from services.worker.reconcile import Wish
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +25,17 @@ CONCURRENCY = 2
 APPLICATION_VERSION = "1"
 """Constant on purpose: recovery only sees workflows of its own version."""
 
+BUILD_QUEUE = "build"
+"""What is built anew beside a base waits in a queue of its own, so that new files never wait behind it."""
+
 Step = Callable[[BaseRecord, RevisionKey], bool]
 
 
 class Jobs:
     """The queue of this machine's worker. One object per process."""
 
-    def __init__(self, layout: Layout, machine_id: str, bases: BaseRows, ingest: Ingest) -> None:
-        self._bases = bases
+    def __init__(self, layout: Layout, machine_id: str, builds: Builds, ingest: Ingest) -> None:
+        self._builds = builds
         self._ingest = ingest
         config = DBOSConfig(
             name="lectern",
@@ -43,8 +49,10 @@ class Jobs:
         DBOS(config=config)
 
         @DBOS.workflow(name="ingest")
-        def ingest_document(base_id: str, document_id: str, revision: int, attempt: int) -> str:
-            return self._walk(base_id, RevisionKey(document_id, revision, attempt))
+        def ingest_document(
+            base_id: str, document_id: str, revision: int, attempt: int, build: int = FIRST_BUILD
+        ) -> str:
+            return self._walk(base_id, build, RevisionKey(document_id, revision, attempt))
 
         self._workflow = ingest_document
 
@@ -52,35 +60,46 @@ class Jobs:
         """Begin to work; what was under way when the last worker died goes on."""
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=CONCURRENCY, polling_interval_sec=0.5)
+        DBOS.register_queue(BUILD_QUEUE, worker_concurrency=1, polling_interval_sec=0.5)
 
-    def enqueue(self, base_id: str, key: RevisionKey) -> None:
+    def enqueue(self, wish: Wish) -> None:
         """Note a wish; an id that is known already is not run again."""
-        with SetWorkflowID(f"{base_id}:{key.document_id}:{key.revision}:{key.attempt}"):
-            DBOS.enqueue_workflow(QUEUE, self._workflow, base_id, key.document_id, key.revision, key.attempt)
+        key, queue = wish.key, BUILD_QUEUE if wish.beside else QUEUE
+        name = f"{wish.base_id}:{key.document_id}:{key.revision}:{key.attempt}"
+        with SetWorkflowID(f"{name}:{wish.build}" if wish.build != FIRST_BUILD else name):
+            DBOS.enqueue_workflow(
+                queue, self._workflow, wish.base_id, key.document_id, key.revision, key.attempt, wish.build
+            )
 
     def close(self) -> None:
         """Stop taking work; what is under way goes on with the next worker."""
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
-    def _walk(self, base_id: str, key: RevisionKey) -> str:
+    def _walk(self, base_id: str, build: int, key: RevisionKey) -> str:
         steps: list[Step] = [self._ingest.read, self._ingest.split, self._ingest.embed, self._ingest.publish]
         for step in steps:
-            outcome = DBOS.run_step({"name": step.__name__}, self._attempt, step, base_id, key)
+            outcome = DBOS.run_step({"name": step.__name__}, self._attempt, step, base_id, build, key)
             if outcome != "done":
                 return outcome
         return "ready"
 
-    def _attempt(self, step: Step, base_id: str, key: RevisionKey) -> str:
+    def _attempt(self, step: Step, base_id: str, build: int, key: RevisionKey) -> str:
         """One step, its failure written down: done, failed or unwanted."""
-        base = self._bases.find(base_id)
+        base = self._builds.wanted(base_id, build)
         if base is None:
             return "unwanted"
         try:
             return "done" if step(base, key) else "unwanted"
-        except AppError as error:
-            logger.warning("%s of %s/%s failed: %s", step.__name__, base.name, key.document_id, error)
-            self._ingest.fail(base, key, error)
         except Exception as error:  # noqa: BLE001 - whatever happens, the document must settle and say so
-            number = incident(logger, error, f"{step.__name__} of {base.name}/{key.document_id}")
-            self._ingest.fail(base, key, Unexpected(incident=number))
-        return "failed"
+            if self._builds.wanted(base_id, build) is None:
+                return "unwanted"  # its files went away under the step
+            self._ingest.fail(base, key, _reason(error, f"{step.__name__} of {base.name}/{key.document_id}"))
+            return "failed"
+
+
+def _reason(error: Exception, what: str) -> AppError:
+    """What the document says of a failure; the log has the rest."""
+    if isinstance(error, AppError):
+        logger.warning("%s failed: %s", what, error)
+        return error
+    return Unexpected(incident=incident(logger, error, what))

@@ -17,7 +17,7 @@ from services.core.machine import hostname, this_process
 from services.core.settings import Settings
 from services.core.stopping import Stopping
 from services.gpu.sampler import Sampler
-from services.knowledge.embedders.child import EncoderProcess
+from services.knowledge.embedders.child import EncoderProcesses
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
@@ -47,10 +47,11 @@ class Worker:
             Limits(settings.max_pages, settings.max_characters, settings.read_timeout_s, settings.read_memory_bytes),
             workers=CONCURRENCY,
         )
-        self._encoder = EncoderProcess()
-        ingest = Ingest(services.stores, self._reader, self._encoder)
-        self._jobs = Jobs(settings.layout, services.machine_id, services.store.bases, ingest)
-        reconciler = Reconciler(services.store.bases, services.stores, self._jobs, services.machine_id)
+        self._encoders = EncoderProcesses()
+        ingest = Ingest(services.stores, self._reader, self._encoders)
+        builds = services.knowledge.builds
+        self._jobs = Jobs(settings.layout, services.machine_id, builds, ingest)
+        reconciler = Reconciler(services.store.bases, services.stores, builds, self._jobs, services.machine_id)
         supervisor = Supervisor(
             services.store.servers,
             settings.layout,
@@ -111,7 +112,7 @@ class Worker:
         self._sampler.close()
         self._jobs.close()
         self._reader.close()
-        self._encoder.close()
+        self._encoders.close()
         self._services.close()
 
     def _beat(self) -> None:

@@ -88,7 +88,7 @@ def settle(services: Services, base: BaseRecord, reader: Reader) -> None:
     """Walk every wish of a base to its end."""
     # Streamlit's tester leaves its script as `__main__`: the reader's child process would run that.
     sys.modules["__main__"] = MAIN
-    ingest = Ingest(services.stores, reader, services.embedder)
+    ingest = Ingest(services.stores, reader, services.embedders)
     for key in services.stores.of(base).pending():
         try:
             for step in (ingest.read, ingest.split, ingest.embed, ingest.publish):

@@ -30,5 +30,5 @@ def desk(tmp_path: Path, library_reader: Reader) -> Iterator[Desk]:
     roots = tmp_path / "shelves"
     roots.mkdir()
     services = bootstrap(load(home=tmp_path / "home", folder_roots=str(roots)), embedder=HashEmbedder())
-    yield Desk(services, Ingest(services.stores, library_reader, services.embedder), roots)
+    yield Desk(services, Ingest(services.stores, library_reader, services.embedders), roots)
     services.close()

@@ -67,7 +67,7 @@ def settle(home: Path) -> None:
     """Do the worker's part for every waiting document."""
     services = bootstrap(load(home=home))
     reader = Reader(Limits(50, 100_000, 60, 4 * 1024**3))
-    ingest = Ingest(services.stores, reader, services.embedder)
+    ingest = Ingest(services.stores, reader, services.embedders)
     for base in services.store.bases.all():
         for key in services.stores.of(base).pending():
             assert all(step(base, key) for step in (ingest.read, ingest.split, ingest.embed, ingest.publish))

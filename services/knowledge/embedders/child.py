@@ -13,6 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from services.core.errors import AppError, EncoderCrashed, from_row
 from services.knowledge.embedders.protocol import Embedder, Vectors
-from services.knowledge.embedders.registry import make_embedder
+from services.knowledge.embedders.registry import Embedders, make_embedder
 
 ATTEMPTS = 3
 NICENESS = 5
@@ -65,6 +66,19 @@ class EncoderProcess:
         """End the children; what is under way in other threads ends with `EncoderClosed`."""
         self._encoder.close()
         self._counter.close()
+
+
+class EncoderProcesses(Embedders):
+    """Every embedder in child processes of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda key: EncoderProcess(partial(make_embedder, key)))
+
+    def close(self) -> None:
+        """End all children."""
+        for encoder in self.made():
+            if isinstance(encoder, EncoderProcess):
+                encoder.close()
 
 
 class _ChildDied(Exception): ...

@@ -59,6 +59,11 @@ def check(store_fingerprint: str | None, embedder: Embedder) -> None:
         raise EmbedderMismatch(expected=str(stored), found=f"{found}{alike}")
 
 
+def key_of(store_fingerprint: str | None) -> str | None:
+    """The key of the embedder that a fingerprint tells of."""
+    return _Parsed(store_fingerprint).spec.get("key") if store_fingerprint else None
+
+
 class _Parsed:
     """A fingerprint taken apart; what is none has an empty spec and is like nothing."""
 

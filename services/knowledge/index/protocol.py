@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Protocol
 
 from services.knowledge.embedders.protocol import Vectors
-from services.knowledge.positions import Box
+from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import (
     BaseCounts,
+    CatalogueEntry,
     Chunk,
     DenseHit,
     DocumentRow,
@@ -113,6 +114,10 @@ class BaseStore(Protocol):
         """The extracted text of a revision, without its boxes."""
         ...
 
+    def layout(self, document_id: str, revision: int) -> Boxes:
+        """All the boxes of a revision, which `text` leaves out."""
+        ...
+
     def boxes(self, document_id: str, revision: int, start: int, end: int) -> list[Box]:
         """Where the lines that a span touches stand on their pages, in the order of the text."""
         ...
@@ -155,6 +160,19 @@ class BaseStore(Protocol):
 
     def counts(self) -> BaseCounts:
         """What searches find now, and how many documents have settled."""
+        ...
+
+    def catalogue(self) -> list[CatalogueEntry]:
+        """Every document with its contents, as `follow` of another build's store takes it."""
+        ...
+
+    def follow(self, entries: Sequence[CatalogueEntry]) -> int:
+        """Have exactly these documents, keeping what was made of contents that stay; how many that answer elsewhere
+        do not answer here.
+
+        A document whose newest content is not the one that answers gets that one first: nothing stops answering when
+        this build takes over. Contents that had failed or were cancelled elsewhere are so here.
+        """
         ...
 
     def states(self) -> dict[DocumentState, int]:

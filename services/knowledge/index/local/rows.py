@@ -131,6 +131,15 @@ def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Ext
     )
 
 
+def layout(connection: sqlite3.Connection, document_id: str, revision: int) -> Boxes:
+    """All the boxes of a revision, in their order."""
+    place = (document_id, revision)
+    pages = connection.execute(
+        "SELECT boxes FROM positions WHERE document_id = ? AND revision = ? ORDER BY page", place
+    )
+    return Boxes(b"".join(row["boxes"] for row in pages))
+
+
 def boxes(connection: sqlite3.Connection, document_id: str, revision: int, start: int, end: int) -> list[Box]:
     """Where the lines that a span touches stand on their pages."""
     pages = connection.execute(

@@ -11,12 +11,14 @@ from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import documents, rows, staging
 from services.knowledge.index.local.connections import Connections, gate
 from services.knowledge.index.local.copies import FILE_NAME, copy_database
+from services.knowledge.index.local.follow import catalogue, follow
 from services.knowledge.index.local.schema import migrate
 from services.knowledge.index.local.search import DenseIndex
 from services.knowledge.index.local.verify import verify
-from services.knowledge.positions import Box
+from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import (
     BaseCounts,
+    CatalogueEntry,
     Chunk,
     DenseHit,
     DocumentRow,
@@ -137,6 +139,11 @@ class LocalBaseStore:
         with self._connections.reading() as connection:
             return rows.text(connection, document_id, revision)
 
+    def layout(self, document_id: str, revision: int) -> Boxes:
+        """All the boxes of a revision."""
+        with self._connections.reading() as connection:
+            return rows.layout(connection, document_id, revision)
+
     def boxes(self, document_id: str, revision: int, start: int, end: int) -> list[Box]:
         """Where the lines that a span touches stand on their pages."""
         with self._connections.reading() as connection:
@@ -186,6 +193,16 @@ class LocalBaseStore:
         """What searches find now, and how many documents have settled."""
         with self._connections.reading() as connection:
             return rows.counts(connection)
+
+    def catalogue(self) -> list[CatalogueEntry]:
+        """Every document with its contents, as `follow` of another build's store takes it."""
+        with self._connections.reading() as connection:
+            return catalogue(connection)
+
+    def follow(self, entries: Sequence[CatalogueEntry]) -> int:
+        """Have exactly these documents; how many that answer elsewhere do not answer here."""
+        with self._connections.writing() as connection:
+            return follow(connection, entries)
 
     def states(self) -> dict[DocumentState, int]:
         """How many documents are in each state; a state that none is in may be left out."""
