@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from services.hub.local_models_start import short_name, start_choices
 from services.hub.model_files import read_model
 from services.hub.plan_wish import PLANNED, Fitting, fitting
 from services.hub.tokens import Tokens
+from services.knowledge.chunking.protocol import Unwanted
+from services.knowledge.chunking.tools import OpenChatModel
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
@@ -42,7 +44,8 @@ from services.knowledge.transfer.archive import Archives
 from services.knowledge.transfer.folders import Folders
 from services.knowledge.transfer.langchain_import import LangchainImports
 from services.knowledge.transfer.service import Transfer
-from services.llm.protocol import Endpoint
+from services.llm.client import OpenAIChatModel
+from services.llm.protocol import ChatModel, Endpoint
 from services.monitoring.alerts import AlertService
 from services.monitoring.metrics import Metrics
 from services.serving import pip
@@ -88,6 +91,8 @@ class Services:
     models: LocalModels
     downloads: Downloads
     transfer: Transfer
+    rewriter: OpenChatModel
+    """Finds the chat server that rewrites documents into statements."""
 
     @property
     def preferences(self) -> Preferences:
@@ -202,9 +207,6 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
     given: Embedder | None = overrides.get("embedder")
     embedders = Embedders(lambda key: given or make_embedder(key))
     stores: Stores = overrides.get("stores") or Stores(settings.layout, LocalBaseStore)
-    knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
-        store.bases, stores, embedders, settings=settings, machine_id=here
-    )
     gpus: GpuService = overrides.get("gpus") or GpuService(
         store.readings,
         Nvml(),
@@ -219,6 +221,10 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         machine_id=here,
         memory=MemoryBook(store.ledger, gpus.now).of,
         figures=FigureBook(store.figures),
+    )
+    rewriter = partial(_rewriter, servers)
+    knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
+        store.bases, stores, embedders, settings=settings, machine_id=here, rewriter=rewriter
     )
     chat: ChatService = overrides.get("chat") or chat_service(
         store,
@@ -272,6 +278,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         models=models,
         downloads=downloads,
         transfer=transfer,
+        rewriter=rewriter,
     )
 
 
@@ -338,6 +345,16 @@ def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, 
 def _other(servers: ServerService, gpus: GpuService, preferences: Preferences, tried: Collection[str]) -> Target | None:
     record = servers.another(tried)
     return _target(servers, gpus, preferences, record.id) if record else None
+
+
+def _rewriter(servers: ServerService, wanted: Callable[[], bool]) -> ChatModel:
+    record = servers.to_ask(None)
+    if not on_its_way(record):
+        return OpenAIChatModel(servers.endpoint(record))
+    endpoint = servers.when_ready(record.id, lambda: not wanted())
+    if endpoint is None:
+        raise Unwanted
+    return OpenAIChatModel(endpoint)
 
 
 def embedded_model(settings: Settings) -> EmbeddedModel:

@@ -8,10 +8,13 @@ wanted any more. They raise `AppError`; the caller then settles the revision wit
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from services.core.errors import AppError
 from services.knowledge.chunking.chunks import make_chunks
+from services.knowledge.chunking.protocol import Unwanted
 from services.knowledge.chunking.registry import make_chunker, spec_of
+from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
 from services.knowledge.embedders.fingerprint import check, fingerprint
 from services.knowledge.embedders.registry import Embedders
 from services.knowledge.loaders.reader import Cancelled, Reader
@@ -26,10 +29,14 @@ BATCH_CHUNKS = 4
 class Ingest:
     """Reads, splits, embeds and publishes revisions. Thread-safe as far as its reader and embedder are."""
 
-    def __init__(self, stores: Stores, reader: Reader, embedders: Embedders) -> None:
+    def __init__(
+        self, stores: Stores, reader: Reader, embedders: Embedders, open_model: OpenChatModel = no_chat_model
+    ) -> None:
+        """`open_model` finds the chat server that rewrites for the strategy of statements."""
         self._stores = stores
         self._reader = reader
         self._embedders = embedders
+        self._open_model = open_model
 
     def read(self, base: BaseRecord, key: RevisionKey) -> bool:
         """Extract the text of the original and store it."""
@@ -62,9 +69,17 @@ class Ingest:
         extracted = store.text(key.document_id, key.revision)
         if extracted is None or not store.set_state(key, DocumentState.SPLITTING):
             return False
-        embedder = self._embedders.of(base.embedder)
-        chunker = make_chunker(spec_of(base))
-        chunks, notices = make_chunks(extracted, chunker, embedder.spec.window_tokens, embedder.count_tokens)
+        tools = tools_for(
+            self._embedders.of(base.embedder),
+            self._open_model,
+            known=store.rewritten(key),
+            keep=partial(store.keep_rewritten, key),
+            wanted=partial(store.current, key),
+        )
+        try:
+            chunks, notices = make_chunks(extracted, make_chunker(spec_of(base), tools), tools)
+        except Unwanted:
+            return False
         return store.stage(key, chunks, notices)
 
     def embed(self, base: BaseRecord, key: RevisionKey) -> bool:

@@ -12,6 +12,7 @@ TEMPLATES = {
     "pages_without_text": N_("Pages {pages} (of {total}) show only pictures: their text, if any, was not read."),
     "encoding_guessed": N_("The file does not say its text encoding; it was read as {encoding}, which may be wrong."),
     "chunks_split_at_window": N_("{count} chunks were longer than the embedder can read and were cut again."),
+    "passages_not_rewritten": N_("{count} passages could not be rewritten into statements and stay as they are."),
 }
 
 

@@ -14,6 +14,7 @@ from services.core.settings import Settings
 from services.knowledge.builds import Builds
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker, spec_of
+from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
 from services.knowledge.embedders.fingerprint import key_of
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.originals import clean_name
@@ -52,7 +53,14 @@ class KnowledgeService:
     """Creates, fills and searches knowledge bases. Thread-safe."""
 
     def __init__(
-        self, rows: BaseRows, stores: Stores, embedders: Embedders, *, settings: Settings, machine_id: str
+        self,
+        rows: BaseRows,
+        stores: Stores,
+        embedders: Embedders,
+        *,
+        settings: Settings,
+        machine_id: str,
+        rewriter: OpenChatModel = no_chat_model,
     ) -> None:
         self._rows = rows
         self._stores = stores
@@ -61,6 +69,7 @@ class KnowledgeService:
         self._settings = settings
         self._layout: Layout = settings.layout
         self._machine_id = machine_id
+        self._rewriter = rewriter
         self._page_images = PageImages()
 
     # bases -----------------------------------------------------------------------------------------------------------
@@ -81,8 +90,7 @@ class KnowledgeService:
 
     def _recipe(self, chunker: ChunkerSpec, embedder: str) -> dict[str, Any]:
         """How a base is built, as columns of its row. Raises: InvalidValue."""
-        make_chunker(chunker)
-        self._embedders.of(embedder)
+        make_chunker(chunker, tools_for(self._embedders.of(embedder)))
         return {
             "embedder": embedder,
             "chunker": chunker.key,

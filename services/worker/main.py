@@ -48,7 +48,7 @@ class Worker:
             workers=CONCURRENCY,
         )
         self._encoders = EncoderProcesses()
-        ingest = Ingest(services.stores, self._reader, self._encoders)
+        ingest = Ingest(services.stores, self._reader, self._encoders, services.rewriter)
         builds = services.knowledge.builds
         self._jobs = Jobs(settings.layout, services.machine_id, builds, ingest)
         reconciler = Reconciler(services.store.bases, services.stores, builds, self._jobs, services.machine_id)

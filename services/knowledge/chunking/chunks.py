@@ -1,63 +1,100 @@
-"""From spans to chunks: trimmed, fitted to the embedder's window, numbered, with page and headings."""
+"""From cuts to chunks: trimmed, fitted to the embedder's window, numbered, with page and headings."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
 from math import ceil
 
 from services.core.errors import InvalidValue
 from services.core.i18n import N_
-from services.knowledge.chunking.protocol import Chunker
-from services.knowledge.types import Chunk, Extracted, Heading, Notice
+from services.knowledge.chunking.parts import HeadingPaths
+from services.knowledge.chunking.protocol import Chunker, CountTokens, Cut, Tools
+from services.knowledge.chunking.recursive import Span
+from services.knowledge.types import Chunk, Extracted, Notice
 
-HEADING_JOIN = " › "
+GROUP_CUTS = 64
+"""Cuts whose tokens are counted at once."""
 _BORDER = re.compile(r"\s+|[。！？；，、.!?;,]+")
 
-CountTokens = Callable[[str], int]
 
-
-def make_chunks(
-    document: Extracted, chunker: Chunker, window_tokens: int, count_tokens: CountTokens
-) -> tuple[list[Chunk], list[Notice]]:
+def make_chunks(document: Extracted, chunker: Chunker, tools: Tools) -> tuple[list[Chunk], list[Notice]]:
     """Cut a document into chunks that the embedder can read whole.
 
-    Args:
-        window_tokens: the embedder's window.
-        count_tokens: tokens that a text takes in it, prefix and special tokens included.
-
-    Raises: InvalidValue where the window has no room for text.
+    Raises: InvalidValue where the embedder's window has no room for text; Unwanted; what the chunker raises.
     """
-    window = _Window(window_tokens, count_tokens)
-    paths = _HeadingPaths(document.headings)
+    window = _Window(tools.window_tokens, tools.count_tokens)
+    paths = HeadingPaths(document.headings)
+    starts = [page.start for page in document.pages]
     chunks: list[Chunk] = []
     cut_again = 0
-    for page, begin, finish in _page_spans(document, chunker):
-        if chunks:
-            begin = _without_spare_overlap(document.text, begin, finish, chunks[-1], window)
-        pieces = list(window.fitting(document.text, begin, finish))
-        cut_again += len(pieces) > 1
-        for start, end in pieces:
-            chunks.append(Chunk(len(chunks), start, end, document.text[start:end], page, paths.at(start)))
-    notices = [Notice("chunks_split_at_window", {"count": cut_again})] if cut_again else []
-    return chunks, notices
+    for group in _groups(_trimmed_cut(document.text, cut) for cut in chunker.cuts(document)):
+        window.look_at(_indexed(cut, document.text[cut.start : cut.end]) for cut in group)
+        for cut in group:
+            page = document.pages[bisect_right(starts, cut.start) - 1].number if starts else None
+            made = [
+                _chunk(document.text, piece, page, paths.at(piece.start), len(chunks) + ahead)
+                for ahead, piece in enumerate(_fitted(document.text, cut, chunks[-1] if chunks else None, window))
+            ]
+            cut_again += len(made) > 1
+            chunks += made
+    return chunks, list(_notices(chunker, chunks, cut_again))
 
 
-def _page_spans(document: Extracted, chunker: Chunker) -> Iterator[tuple[int | None, int, int]]:
-    """Page, start and end of each span. A span never runs over the end of a page: a citation names one page."""
-    if not document.pages:
-        yield from ((None, start, end) for start, end in chunker.spans(document))
-    for page in document.pages:
-        alone = Extracted(document.text[page.start : page.end], document.media_type)
-        yield from ((page.number, page.start + start, page.start + end) for start, end in chunker.spans(alone))
+def _groups(cuts: Iterator[Cut]) -> Iterator[list[Cut]]:
+    while group := list(islice(cuts, GROUP_CUTS)):
+        yield group
 
 
-def _without_spare_overlap(text: str, start: int, end: int, earlier: Chunk, window: _Window) -> int:
-    """Where a span begins when its overlap is given up before it is cut again, and never reaches behind `earlier`."""
-    start = max(start, earlier.start)
-    return start if window.fits(text[start:end]) else max(start, earlier.end)
+def _trimmed_cut(text: str, cut: Cut) -> Cut:
+    start, end = _trimmed(text, cut.start, cut.end)
+    return replace(cut, start=start, end=end, shown=cut.shown and _trimmed(text, *cut.shown))
+
+
+def _indexed(cut: Cut, text: str) -> str:
+    """What is embedded of a cut."""
+    return cut.statement or (f"{cut.context}\n{text}" if cut.context else text)
+
+
+def _fitted(text: str, cut: Cut, earlier: Chunk | None, window: _Window) -> Iterator[Cut]:
+    """A cut as pieces that the embedder can read whole, trimmed."""
+    if cut.statement and window.fits(cut.statement):
+        yield cut
+        return
+    start, context = cut.start, window.short(cut.context)
+    if earlier:
+        start = _without_spare_overlap(text, replace(cut, context=context), earlier, window)
+    for piece in window.fitting(text, start, cut.end, context):
+        yield Cut(*piece, context, shown=cut.shown)
+
+
+def _without_spare_overlap(text: str, cut: Cut, earlier: Chunk, window: _Window) -> int:
+    """Where a cut begins when its overlap is given up before it is cut again, and never reaches behind `earlier`."""
+    start = max(cut.start, earlier.start)
+    return start if window.fits(_indexed(cut, text[start : cut.end])) else max(start, earlier.end)
+
+
+def _chunk(text: str, piece: Cut, page: int | None, heading: str, ordinal: int) -> Chunk:
+    own = text[piece.start : piece.end]
+    embedded = _indexed(piece, own)
+    shown = piece.shown if piece.shown != (piece.start, piece.end) else None
+    return Chunk(
+        *(ordinal, piece.start, piece.end, own, page, heading, piece.context),
+        embedded if embedded != own else None,
+        *(shown or (None, None)),
+    )
+
+
+def _notices(chunker: Chunker, chunks: list[Chunk], cut_again: int) -> Iterator[Notice]:
+    if cut_again:
+        yield Notice("chunks_split_at_window", {"count": cut_again})
+    plain = sum(chunk.embed_text is None for chunk in chunks)
+    if chunker.spec.key == "propositions" and plain:
+        yield Notice("passages_not_rewritten", {"count": plain})
 
 
 class _Window:
@@ -70,59 +107,65 @@ class _Window:
     def __init__(self, tokens: int, count_tokens: CountTokens) -> None:
         self._tokens = tokens
         self._count = count_tokens
-        self._room = tokens - count_tokens("") - 1
+        self._known: dict[str, int] = {}
+        self._contexts: dict[str, str] = {}
+        self._room = tokens - self._counted("") - 1
         if self._room < 1:
             raise InvalidValue(field="window_tokens", value=tokens, reason=N_("it has no room for text"))
 
-    def fitting(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The trimmed span, cut where it would not fit; nothing for white space."""
-        start, end = _trimmed(text, start, end)
-        while start < end:
-            cut = end if self.fits(text[start:end]) else self._cut(text, start, self._even_end(text, start, end))
-            yield _trimmed(text, start, cut)
-            start, end = _trimmed(text, cut, end)
+    def look_at(self, texts: Iterable[str]) -> None:
+        """Count texts at once that will be asked for soon; what was counted before is forgotten."""
+        unsure = [text for text in texts if not self._surely_fits(text)]
+        self._known = dict(zip(unsure, self._count(unsure), strict=True)) if unsure else {}
 
     def fits(self, text: str) -> bool:
         """Whether the embedder can read a text whole."""
-        if len(text) <= self._room and len(unicodedata.normalize("NFKC", text).encode()) <= self._room:
-            return True
-        return self._count(text) <= self._tokens
+        return self._surely_fits(text) or self._counted(text) <= self._tokens
 
-    def _even_end(self, text: str, start: int, end: int) -> int:
+    def short(self, context: str) -> str:
+        """As much of a context as leaves half of the window to the text."""
+        if context not in self._contexts:
+            kept = context
+            while kept and self._counted(kept) > self._tokens // 2:
+                kept = kept[: len(kept) // 2]
+            self._contexts = {context: kept}  # neighbours mostly have the same
+        return self._contexts[context]
+
+    def fitting(self, text: str, start: int, end: int, context: str) -> Iterator[Span]:
+        """The trimmed span, cut where it would not fit together with the context; nothing for white space."""
+        before = f"{context}\n" if context else ""
+        start, end = _trimmed(text, start, end)
+        while start < end:
+            whole = self.fits(before + text[start:end])
+            cut = end if whole else self._cut(text, start, self._even_end(before, text, start, end), before)
+            yield _trimmed(text, start, cut)
+            start, end = _trimmed(text, cut, end)
+
+    def _surely_fits(self, text: str) -> bool:
+        return len(text) <= self._room and len(unicodedata.normalize("NFKC", text).encode()) <= self._room
+
+    def _counted(self, text: str) -> int:
+        known = self._known.get(text)
+        return self._count([text])[0] if known is None else known
+
+    def _even_end(self, before: str, text: str, start: int, end: int) -> int:
         """Where the first piece should end so that no small rest is left over."""
-        pieces = ceil(self._count(text[start:end]) / self._room)
+        taken = self._counted(before.strip()) if before else 0
+        pieces = ceil(self._counted(before + text[start:end]) / max(self._room - taken, 1))
         return start + ceil((end - start) / pieces) + 1
 
-    def _cut(self, text: str, start: int, end: int) -> int:
+    def _cut(self, text: str, start: int, end: int, before: str) -> int:
         """The end of a beginning that fits and is shorter than `end`; a single character is never cut."""
         fits, beyond = start + 1, end
         while beyond - fits > 1:
             middle = (fits + beyond) // 2
-            if self.fits(text[start:middle]):
+            if self.fits(before + text[start:middle]):
                 fits = middle
             else:
                 beyond = middle
         borders = [found.end() for found in _BORDER.finditer(text, (start + fits) // 2, fits)]
         natural = borders[-1] if borders else fits
-        return natural if self.fits(text[start:natural]) else fits
-
-
-class _HeadingPaths:
-    """The headings above an offset; offsets may come in any order."""
-
-    def __init__(self, headings: tuple[Heading, ...]) -> None:
-        self._starts: list[int] = []
-        self._paths: list[str] = []
-        above: list[Heading] = []
-        for heading in headings:
-            above = [*(other for other in above if other.level < heading.level), heading]
-            self._starts.append(heading.start)
-            self._paths.append(HEADING_JOIN.join(other.title for other in above))
-
-    def at(self, offset: int) -> str:
-        """The path of headings that stand at the offset or above it."""
-        index = bisect_right(self._starts, offset)
-        return self._paths[index - 1] if index else ""
+        return natural if self.fits(before + text[start:natural]) else fits
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

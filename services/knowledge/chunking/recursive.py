@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from langchain_text_splitters import RecursiveCharacterTextSplitter
+from services.knowledge.chunking.parts import Part, PartChunker
+from services.knowledge.chunking.protocol import Cut
 
-from services.core.errors import InvalidValue
-from services.core.i18n import N_
-from services.core.phrases import phrase
-from services.knowledge.chunking.protocol import ChunkerSpec
-from services.knowledge.types import Extracted
+if TYPE_CHECKING:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 SEPARATORS = [
     r"\n[ \t]*\n\s*",
@@ -23,47 +23,66 @@ SEPARATORS = [
 ]
 _BORDERS = re.compile(r"\s+|[。！？；…，、：]+[”’」』）】]*")
 
+Span = tuple[int, int]
 
-class RecursiveChunker:
-    """LangChain's recursive splitter for English and Chinese, with true spans.
+
+class RecursiveChunker(PartChunker):
+    """LangChain's recursive splitter for English and Chinese, with true spans."""
+
+    def cuts_of(self, part: Part) -> Iterator[Cut]:
+        """See PartChunker.cuts_of."""
+        spans = natural_spans(part.text, self.spec.size - self.spec.overlap)
+        yield from (Cut(start, end) for start, end in overlapping(part.text, spans, self.spec.overlap))
+
+
+def natural_spans(text: str, size: int, start: int = 0, end: int | None = None) -> Iterator[Span]:
+    """A stretch of a text in spans of at most `size` characters that join without a gap, cut at natural borders.
 
     The splitter partitions the text (separators are kept, nothing is stripped), so that spans follow from lengths
-    alone and repeated text cannot mislead them; the overlap is added afterwards, back to a border of words.
+    alone and repeated text cannot mislead them.
     """
+    stretch = text[start:end]
+    position = 0
+    for piece in _splitter(size).split_text(stretch):
+        finish = position + len(piece)
+        if stretch[position:finish] != piece:
+            raise RuntimeError(f"the splitter changed the text at {start + position}")
+        yield start + position, start + finish
+        position = finish
+    if stretch[position:].strip():
+        raise RuntimeError(f"the splitter lost the text from {start + position} on")
 
-    def __init__(self, spec: ChunkerSpec) -> None:
-        if spec.overlap >= spec.size:
-            reason = phrase(N_("it must be less than the size {size}"), size=spec.size)
-            raise InvalidValue(field="overlap", value=spec.overlap, reason=reason)
-        self.spec = spec
-        self._splitter = RecursiveCharacterTextSplitter(
-            separators=SEPARATORS,
-            is_separator_regex=True,
-            keep_separator="end",
-            strip_whitespace=False,
-            chunk_size=spec.size - spec.overlap,
-            chunk_overlap=0,
-        )
 
-    def spans(self, document: Extracted) -> Iterator[tuple[int, int]]:
-        """See Chunker.spans."""
-        text = document.text
-        earlier = position = 0
-        for piece in self._splitter.split_text(text):
-            end = position + len(piece)
-            if text[position:end] != piece:
-                raise RuntimeError(f"the splitter changed the text at {position}")
-            if piece.strip():
-                yield self._overlapping(text, earlier, position), end
-                earlier = position
-            position = end
-        if text[position:].strip():
-            raise RuntimeError(f"the splitter lost the text from {position} on")
+def overlapping(text: str, spans: Iterable[Span], overlap: int) -> Iterator[Span]:
+    """Joined spans, each but the first begun earlier by up to `overlap` characters, behind a border of words.
 
-    def _overlapping(self, text: str, floor: int, start: int) -> int:
-        """Where a chunk begins that may reach back from `start` by the overlap: behind the first border there."""
-        earliest = max(start - self.spec.overlap, floor)
-        if earliest == floor:
-            return earliest
-        border = _BORDERS.search(text, earliest - 1, start)
-        return min(border.end(), start) if border else earliest
+    None reaches behind the beginning of the one before; spans of white space are left out.
+    """
+    earlier: int | None = None
+    for start, end in spans:
+        if not text[start:end].strip():
+            continue
+        yield _earlier_start(text, start if earlier is None else earlier, start, overlap), end
+        earlier = start
+
+
+def _earlier_start(text: str, floor: int, start: int, overlap: int) -> int:
+    earliest = max(start - overlap, floor)
+    if earliest == floor:
+        return earliest
+    border = _BORDERS.search(text, earliest - 1, start)
+    return min(border.end(), start) if border else earliest
+
+
+@lru_cache(maxsize=16)
+def _splitter(size: int) -> RecursiveCharacterTextSplitter:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter  # half a second of CPU: only where it is used
+
+    return RecursiveCharacterTextSplitter(
+        separators=SEPARATORS,
+        is_separator_regex=True,
+        keep_separator="end",
+        strip_whitespace=False,
+        chunk_size=size,
+        chunk_overlap=0,
+    )

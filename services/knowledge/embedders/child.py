@@ -54,9 +54,9 @@ class EncoderProcess:
         """Vectors of passages. Raises: EncoderCrashed, PackageMissing."""
         return self._encode("encode_passages", texts)
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a passage before any cut. Raises: EncoderCrashed, PackageMissing."""
-        return int.from_bytes(self._counter.ask("count_tokens", text), "little")
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of passages before any cut. Raises: EncoderCrashed, PackageMissing."""
+        return [int(count) for count in np.frombuffer(self._counter.ask("count_tokens", list(texts)), np.int64)]
 
     def _encode(self, call: str, texts: Sequence[str]) -> Vectors:
         raw = self._encoder.ask(call, list(texts))
@@ -176,7 +176,7 @@ def _serve(make: Callable[[], Embedder], connection: Connection) -> None:
 def _outcome(embedder: Embedder, call: str, argument: Any) -> tuple[dict[str, Any], bytes | None]:
     try:
         if call == "count_tokens":
-            return {}, embedder.count_tokens(argument).to_bytes(8, "little")
+            return {}, np.array(embedder.count_tokens(argument), np.int64).tobytes()
         encode = embedder.encode_queries if call == "encode_queries" else embedder.encode_passages
         return {}, np.ascontiguousarray(encode(argument), np.float32).tobytes()
     except AppError as error:

@@ -40,6 +40,9 @@ class Embedder(Protocol):
         """Shape: (len(texts), dimensions), each row of length 1."""
         ...
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens that `text` takes in the window as a passage, prefix and special tokens included, before any cut."""
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens that each text takes in the window as a passage, prefix and special tokens included, before any cut.
+
+        At least as many as encoding takes, and at most a few more.
+        """
         ...

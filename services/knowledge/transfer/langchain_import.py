@@ -16,7 +16,8 @@ import numpy as np
 from services.core.errors import InvalidName
 from services.core.settings import Settings
 from services.knowledge.chunking.chunks import make_chunks
-from services.knowledge.chunking.protocol import ChunkerSpec
+from services.knowledge.chunking.protocol import ChunkerSpec, Cut
+from services.knowledge.chunking.tools import tools_for
 from services.knowledge.embedders.fingerprint import fingerprint
 from services.knowledge.embedders.protocol import Embedder, Vectors
 from services.knowledge.index.protocol import BaseStore
@@ -137,8 +138,7 @@ class _Builder:
         self._store.set_state(key, DocumentState.READING)
         self._store.write_text(key, extracted)
         whole = Extracted(extracted.text, MEDIA_TYPE)
-        window = self._embedder.spec.window_tokens
-        chunks, notices = make_chunks(whole, _AsStored(spans), window, self._embedder.count_tokens)
+        chunks, notices = make_chunks(whole, _AsStored(spans), tools_for(self._embedder))
         paged = [replace(chunk, page=extracted.page_at(chunk.start)) for chunk in chunks]
         self._store.stage(key, paged, notices)
         self._store.set_state(key, DocumentState.EMBEDDING)
@@ -178,8 +178,8 @@ class _AsStored:
     def __init__(self, stored: Iterable[tuple[int, int]]) -> None:
         self._stored = stored
 
-    def spans(self, document: Extracted) -> Iterator[tuple[int, int]]:
-        return iter(self._stored)
+    def cuts(self, document: Extracted) -> Iterator[Cut]:
+        return (Cut(start, end) for start, end in self._stored)
 
 
 def joined(pieces: Sequence[Piece]) -> tuple[Extracted, dict[tuple[int, int], int]]:

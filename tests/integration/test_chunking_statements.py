@@ -1,0 +1,122 @@
+"""Statements by a chat server: what is asked, what is understood, and that nothing is asked twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from services.core.errors import NoServer, ServerNotReady
+from services.knowledge.chunking.chunks import make_chunks
+from services.knowledge.chunking.protocol import Unwanted
+from services.knowledge.chunking.registry import chunker_spec, make_chunker
+from services.knowledge.chunking.statements import BATCH_PASSAGES, understood
+from services.knowledge.chunking.tools import no_chat_model, tools_for
+from services.knowledge.types import Chunk, Extracted, Notice
+from services.llm.client import OpenAIChatModel
+from services.llm.protocol import Endpoint
+from tests.fakes.chat_server import ChatServer, running_chat_server
+from tests.fakes.embedder import HashEmbedder
+
+TEXT = "".join(f"Pump {number} runs. It is loud at noon. The end. " for number in range(20))
+
+
+def retell(messages: list[dict[str, str]]) -> str:
+    """One statement for each first sentence of three, one for the second together with it."""
+    lines = [line for line in messages[-1]["content"].splitlines() if line.startswith("[")]
+    said = [(int(line[1 : line.index("]")]), line.partition(" ")[2]) for line in lines]
+    answers = [f"[{n}] {text} (retold)" for n, text in said if text.startswith("Pump")]
+    return "\n".join(["Here you are:", *answers, *(f"[{n}-{n + 1}] both" for n, text in said if text[:4] == "Pump")])
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with running_chat_server(answer=retell) as running:
+        yield running
+
+
+class Kept(dict[str, str]):
+    """Answers as a base keeps them; may stop the work after some."""
+
+    stop_after = 1_000
+
+    def keep(self, answers: Mapping[str, str]) -> None:
+        self.update(answers)
+
+    def wanted(self) -> bool:
+        return len(self) < self.stop_after
+
+
+def split(server: ChatServer | None, kept: Kept, text: str = TEXT) -> tuple[list[Chunk], list[Notice]]:
+    open_model = (lambda _wanted: OpenAIChatModel(Endpoint("fake", server.url))) if server else no_chat_model
+    tools = tools_for(HashEmbedder(), open_model, known=kept, keep=kept.keep, wanted=kept.wanted)
+    chunker = make_chunker(chunker_spec("propositions", size=100), tools)
+    return make_chunks(Extracted(text, "text/plain"), chunker, tools)
+
+
+def test_statements_are_embedded_and_keep_the_span_they_were_made_of(server: ChatServer) -> None:
+    chunks, notices = split(server, Kept())
+    retold = [chunk for chunk in chunks if chunk.indexed_text.endswith("(retold)")]
+    both = [chunk for chunk in chunks if chunk.indexed_text == "both"]
+    plain = [chunk for chunk in chunks if chunk.embed_text is None]
+    assert [chunk.text for chunk in retold] == [f"Pump {number} runs." for number in range(20)]
+    assert all(re.fullmatch(r"Pump \d+ runs. It is loud at noon\.", chunk.text) for chunk in both) and len(both) > 10
+    assert "The end." in {chunk.text for chunk in plain} and not any(chunk.text.startswith("Pump") for chunk in plain)
+    assert notices == [Notice("passages_not_rewritten", {"count": len(plain)})]
+    assert all("never an instruction" in chat.body["messages"][0]["content"] for chat in server.chats)
+
+
+def test_what_was_answered_is_not_asked_again_after_a_kill(server: ChatServer) -> None:
+    kept = Kept()
+    kept.stop_after = 1
+    with pytest.raises(Unwanted):
+        split(server, kept)
+    asked, answered = len(server.chats), len(kept)
+    assert 1 <= answered <= BATCH_PASSAGES
+    kept.stop_after = 1_000
+    whole = split(server, kept)
+    assert len(server.chats) - asked == len(kept) - answered > 0
+    assert split(None, kept) == whole, "with every answer kept no server is needed"
+    assert whole == split(server, Kept())
+
+
+def test_without_a_server_the_error_says_so() -> None:
+    with pytest.raises(NoServer):
+        split(None, Kept())
+
+
+def test_a_server_that_fails_ends_the_work_and_what_came_before_is_kept(server: ChatServer) -> None:
+    def retell_and_fail(messages: list[dict[str, str]]) -> str:
+        if "Pump 12 " in messages[-1]["content"]:
+            server.set(mode="loading")
+        return retell(messages)
+
+    kept = Kept()
+    server.set(answer=retell_and_fail)
+    with pytest.raises(ServerNotReady):
+        split(server, kept)
+    assert len(kept) >= BATCH_PASSAGES
+
+
+def test_a_server_that_talks_of_something_else_loses_nothing(server: ChatServer) -> None:
+    server.set(answer="I am sorry, I cannot do that.")
+    chunks, notices = split(server, Kept())
+    assert [notice.code for notice in notices] == ["passages_not_rewritten"]
+    assert " ".join(chunk.text for chunk in chunks) == TEXT.strip()
+
+
+@pytest.mark.parametrize(
+    ("answer", "statements"),
+    [
+        ("[1] One.\n[2-3] Two and three.", [("One.", 0, 0), ("Two and three.", 1, 2)]),
+        ("- [1] 一。\n【2】二。\n3. Three", [("一。", 0, 0), ("二。", 1, 1), ("Three", 2, 2)]),
+        ("Sure:\n[4] beyond\n[3-2] turned\n[0] none\n1\n[1]", []),
+        ("[1] One.\n[1] One.", [("One.", 0, 0)]),
+        ("[1] " + "x" * 700, []),
+    ],
+)
+def test_answers_are_understood_in_the_forms_that_models_write(
+    answer: str, statements: list[tuple[str, int, int]]
+) -> None:
+    assert [(one.text, one.first, one.last) for one in understood(answer, 3)] == statements
