@@ -34,6 +34,7 @@ from services.hub.tokens import Tokens
 from services.knowledge.chunking.protocol import Unwanted
 from services.knowledge.chunking.tools import OpenChatModel
 from services.knowledge.embedders import make_embedder
+from services.knowledge.embedders.likeness import likeness
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
@@ -233,6 +234,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         others=partial(_other, servers, gpus, store.preferences),
         bases=lambda: {base.id: base.name for base in store.bases.all()},
         machine_id=here,
+        similarity=lambda text, others: likeness(embedders.of(DEFAULT_KEY), text, others),
         background=settings.background_chat and background,
     )
     environments = Environments(settings.layout.engines)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.chat.assembly import grounded_parts, plain_parts
+from services.chat.checking.verdicts import Similarity
 from services.chat.choices import Settled
 from services.chat.counting import Count, Counts, Models
 from services.chat.finishing import finished, nothing_found
@@ -57,6 +58,7 @@ class Answering:
         models: Models,
         counts: Counts,
         turnstile: Turnstile,
+        similarity: Similarity | None = None,
     ) -> None:
         self._conversations = conversations
         self._turns = turns
@@ -65,6 +67,7 @@ class Answering:
         self._models = models
         self._counts = counts
         self._turnstile = turnstile
+        self._similarity = similarity
 
     def answer(self, running: Running, order: Order) -> None:
         """Answer a turn; however that ends, the turn says so and is stored."""
@@ -134,7 +137,8 @@ class Answering:
             raise EmptyAnswer(name=running.turn.server_name)
         if ended == "length":
             running.note(note(CUT, tokens=limit))
-        running.turn = finished(running.turn)
+        with watch.step("check"):
+            running.turn = finished(running.turn, self._similarity)
         return "done"
 
     def _grounded(

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from services.chat.attach import attached
+from services.chat.checking.answers import CHECKS, check_answer
+from services.chat.checking.verdicts import Similarity
 from services.chat.ports import Found
 from services.chat.prompts import REFUSALS, Language
 from services.chat.turns import ATTACHED, passages_of
 from services.store.conversations import TurnRecord
 
 
-def finished(turn: TurnRecord) -> TurnRecord:
-    """The turn with its sources: where the model has named none, they are attached by likeness."""
-    marked = attached(turn.answer, passages_of(turn))
-    return replace(turn, answer=marked, settings={**turn.settings, ATTACHED: True}) if marked else turn
+def finished(turn: TurnRecord, similarity: Similarity | None = None) -> TurnRecord:
+    """The turn with its sources checked; where the model has named none, they are attached by likeness."""
+    passages = passages_of(turn)
+    if not passages:
+        return turn
+    marked = attached(turn.answer, passages)
+    answer = marked or turn.answer
+    found: dict[str, Any] = {CHECKS: [check.row() for check in check_answer(answer, passages, similarity)]}
+    if marked:
+        found[ATTACHED] = True
+    return replace(turn, answer=answer, settings={**turn.settings, **found})
 
 
 def nothing_found(turn: TurnRecord, found: Found, language: Language) -> TurnRecord:

@@ -6,6 +6,7 @@ from functools import partial
 
 from services.chat.answering import Answering
 from services.chat.answers import Bases, ChatService
+from services.chat.checking.verdicts import Similarity
 from services.chat.choices import Presets
 from services.chat.chores import IDLE_S, Chores
 from services.chat.counting import Counts, Models
@@ -24,12 +25,14 @@ def chat_service(
     others: OtherServers,
     bases: Bases,
     machine_id: str,
+    similarity: Similarity | None = None,
     background: bool = False,
     idle_s: float = IDLE_S,
 ) -> ChatService:
     """The chat over a state database.
 
     Args:
+        similarity: decides whether a sentence says the same as its source, where its words leave that open.
         background: whether servers that nobody asks may make titles and summaries.
         idle_s: how long nobody must have asked before they do.
     """
@@ -42,6 +45,7 @@ def chat_service(
         models=models,
         counts=Counts(),
         turnstile=turnstile,
+        similarity=similarity,
     )
     chores = Chores(store.conversations, store.turns, models, turnstile, idle_s=idle_s) if background else None
     return ChatService(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from services.chat.citations import cite
+from services.chat.checking.answers import checks_of, support
+from services.chat.citations import Citation, cite
 from services.chat.turns import ATTACHED, passages_of
 from services.store.conversations import TurnRecord
 
 
 def answer_row(turn: TurnRecord) -> dict[str, Any]:
     """A finished turn with its citations and passages."""
-    passages = passages_of(turn)
     return {
         "question": turn.question,
         "answer": turn.answer,
@@ -23,14 +24,28 @@ def answer_row(turn: TurnRecord) -> dict[str, Any]:
                 "start": citation.start,
                 "end": citation.end,
                 "supported": citation.supported,
+                "reason": citation.reason,
                 "attached": bool(turn.settings.get(ATTACHED)),
             }
-            for citation in cite(turn.answer, passages)
+            for citation in checked_citations(turn)
         ],
-        "passages": [passage.row() for passage in passages],
+        "checks": [check.row() for check in checks_of(turn.settings)],
+        "passages": [passage.row() for passage in passages_of(turn)],
         "timings_ms": turn.timings_ms,
         "prompt_tokens": turn.prompt_tokens,
         "completion_tokens": turn.completion_tokens,
         "server": turn.server_name,
         "model": turn.model,
     }
+
+
+def checked_citations(turn: TurnRecord) -> list[Citation]:
+    """The passages that a finished answer refers to, each with whether it bears out what is said with it."""
+    found = support(checks_of(turn.settings))
+    cited = cite(turn.answer, passages_of(turn))
+    return [
+        replace(citation, supported=found[citation.marker][0], reason=found[citation.marker][1])
+        if citation.marker in found
+        else citation
+        for citation in cited
+    ]

@@ -126,9 +126,12 @@ def test_an_answer_is_printed_with_citations_and_passages(
     shell.json("server", "create", "fake", "--url", chat_server.url)
     row = shell.json("ask", "Garden", "When does the pump start?")
     assert row["answer"] == "The pump starts at six [1]."
-    assert row["citations"] == [
-        {"marker": 1, "document": "pump.txt", "page": None, "start": 0, "end": 41, "supported": None, "attached": False}
-    ]
+    (citation,) = row["citations"]
+    assert citation == {
+        **{"marker": 1, "document": "pump.txt", "page": None, "start": 0, "end": 41},
+        **{"supported": True, "reason": "supported:words", "attached": False},
+    }
+    assert [(check["verdict"], check["numbers"]) for check in row["checks"]] == [("supported", [1])]
     assert row["passages"][0]["text"].startswith("The pump") and row["server"] == "fake"
     assert row["timings_ms"]["total"] >= row["timings_ms"]["first_token"] > 0
     text = shell("ask", "Garden", "When does the pump start?")

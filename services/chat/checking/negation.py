@@ -1,0 +1,117 @@
+"""Whether a clause affirms or denies, and whether two texts say the opposite of each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.chat.checking.words import covered, plain, tagged, words
+
+_NEUTRAL = re.compile(
+    r"\b(?:no|not)\s(?:fewer|less|more|later|earlier|longer\sthan|only|just|least)(?:\sthan)?\b(?!\slonger)|\bwhether\sor\snot\b|"
+    r"\bnot\suntil\b|\bno\sproblem|没有?问题|没关系|\bwithout\s(?:doubt|exception)\b|"
+    r"不得不|不[少多低高晚早迟小大]于|不能[少多低高晚早]于|不[应得可须]?(?:超过|低于|少于|多于|高于|晚于|早于)|不到|不足|不满|未满|不仅|不但|不只|不光|"
+    r"不同|不断|不当|不良|不久|不过|不管|不论|无论|不锈钢|不动产|未来|无线|无人|非常|有没有|是不是|能不能|可不可以|没收|不少|不错|不时|不等|不幸|不满",
+    re.IGNORECASE,
+)
+_ENGLISH = re.compile(
+    r"\b(?:not|never|no|none|nobody|nothing|neither|nor|without|cannot|hardly|forbidden|forbids?|prohibit(?:ed|s)?|banned|"
+    r"bans?|excluded?s?|excluding|exempt(?:ed)?|lacks?|lacking|refus(?:es?|ed)|den(?:ies|ied)|fail(?:s|ed)?\sto|unable|"
+    r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except)\b|n[’']t\b",
+    re.IGNORECASE,
+)
+_CHINESE = ("不", "没", "未", "无", "勿", "莫", "非")
+_CHINESE_WORDS = ("禁止", "严禁", "禁用", "禁", "拒绝", "免除", "除外", "缺乏", "避免", "排除", "谢绝", "免")
+_AFFIXES = ("in", "un", "im", "non", "dis", "ir")
+_CLAUSE = re.compile(
+    r"[。!！?？;；\n]+|[.:：](?!\d)|[,，](?!\d{3})|\b(?:and|but|or|which|while|whereas|although|though|because|unless)\b|\bas\slong\sas\b|(?=\bwithout\b)|但是?|而且|并且|且|因此|所以"
+)
+_MOST, _LEAST = 0.6, 0.3
+"""Of the words of the one clause and of the other, those that are in both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A part of a sentence: its content words, and whether it denies them."""
+
+    text: str
+    terms: tuple[str, ...]
+    denies: bool
+
+
+def clauses(text: str) -> Iterator[Clause]:
+    """The clauses of a text that say something."""
+    for part in _CLAUSE.split(plain(text)):
+        said = _NEUTRAL.sub(" ", part or "")
+        numbers = re.findall(r"\d+(?:\.\d+)*", said)
+        terms = (*(term for term in words(said).terms if not _denying(term)), *numbers)
+        if terms:
+            yield Clause(said, terms, _negations(said) % 2 == 1)
+
+
+def opposed(sentence: str, passage: str) -> tuple[str, str] | None:
+    """A clause of the sentence and the one of the passage that says its opposite; None where there is no such pair."""
+    told, said = list(clauses(passage)), list(clauses(sentence))
+    differing: list[tuple[Clause, Clause]] = []
+    met: dict[Clause, None] = {}
+    for clause in said:
+        likeness = [(_alike(clause, other), other) for other in told]
+        best = max((share for share, _other in likeness), default=0.0)
+        if not best:
+            continue
+        nearest = [other for share, other in likeness if share >= best - 0.01]
+        met[nearest[0]] = None
+        if all(_differ(clause, other) for other in nearest):
+            differing.append((clause, nearest[0]))
+    # What one text denies in a clause of its own, another denies in the same breath: only the sums can differ.
+    balanced = sum(clause.denies for clause in said) == sum(clause.denies for clause in met)
+    if not differing or (balanced and len(said) > 1 and not any(_affixed(*pair) for pair in differing)):
+        return None
+    return differing[0][0].text.strip(), differing[0][1].text.strip()
+
+
+def _differ(clause: Clause, other: Clause) -> bool:
+    return (clause.denies != other.denies) != _affixed(clause, other)
+
+
+def _alike(clause: Clause, other: Clause) -> float:
+    """How much two clauses are about the same; 0 where that is not enough to set one against the other."""
+    shares = _share(clause, other), _share(other, clause)
+    return sum(shares) if max(shares) >= _MOST and min(shares) >= _LEAST else 0.0
+
+
+def _share(clause: Clause, other: Clause) -> float:
+    """The share of the clause's words that the other one has; a word and its denial (soluble, insoluble) are alike."""
+    known = frozenset(other.terms) | {
+        term[len(affix) :] for term in other.terms for affix in _AFFIXES if term.startswith(affix)
+    }
+    terms = [_bare(term, known) for term in clause.terms]
+    found = covered(terms, other.text.lower(), known)
+    return sum(found) / len(found)
+
+
+def _affixed(clause: Clause, other: Clause) -> bool:
+    """Whether one has a word that the other has with a denying syllable before it."""
+    mine, theirs = set(clause.terms), set(other.terms)
+    pairs = ((mine - theirs, theirs), (theirs - mine, mine))
+    return any(
+        affix + term in more for fewer, others in pairs for term in others for affix in _AFFIXES for more in (fewer,)
+    )
+
+
+def _bare(term: str, known: frozenset[str]) -> str:
+    return next(
+        (term[len(affix) :] for affix in _AFFIXES if term.startswith(affix) and term[len(affix) :] in known), term
+    )
+
+
+def _negations(text: str) -> int:
+    count = len(_ENGLISH.findall(text))
+    for run in re.findall(r"[\u3400-\u9fff]+", text):
+        count += sum(_denying(word) for word, _tag in tagged(run))
+    return count
+
+
+def _denying(word: str) -> bool:
+    return word.startswith(_CHINESE) or word in _CHINESE_WORDS

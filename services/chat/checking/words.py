@@ -1,0 +1,123 @@
+"""The words of a sentence as evidence: what it is about, and the names in it. English and Chinese."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import rjieba
+
+HAN = "\u3400-\u9fff"
+_TOKEN = re.compile(rf"[A-Za-z\u00c0-\u024f]+(?:['’.&-][A-Za-z\u00c0-\u024f]+)*|[{HAN}]+")
+_TITLE = re.compile(r"《([^《》\n]{1,40})》|[\"“”]([^\"“”\n]{2,60})[\"“”]")
+_SUFFIX = re.compile(r"(?:ically|ations?|ities|ments?|ing|ies|ied|ely|ed|es|ly|al|er|ion|s|e|y)$")
+_STOP_ENGLISH = """
+a an the this that these those it its he she they them their his her him we us our you your i who whom which
+what is are was were be been being am do does did done have has had having will would shall should can could
+may might must and or but if of in on at to for from by with as into onto over under about after before between
+during than then there here so such also too very just only up down out off per via whose where when while
+because since until according says said states stated passage passages source sources document text mentions
+mentioned describes each any all some more most other own same s t don get gets got make makes made every how
+why
+"""
+STOP = frozenset(_STOP_ENGLISH.split())
+_STOP_CHINESE = """
+的 了 和 与 及 或 在 是 有 为 於 于 对 由 从 到 把 被 将 向 以 而 且 并 也 都 就 还 则 其 之 该 此 这 那 它 他
+她 我 你 们 吗 呢 吧 得 地 着 过 可以 可 能 能够 需要 需 要 须 必须 应 应当 应该 会 个 名 一 上 下 中 内 里 后
+前 时 等 根据 段落 文档 说 提到 指出 如果 但 但是 因此 所以 因为 通过 进行 只 只有 至少 最多 以上 以下 以内
+之内 之后 之前 大约 约 每 各 某 什么 怎么 如何 多 少 用 让 使 给 所 者 至
+"""
+_STOP_HAN = frozenset(_STOP_CHINESE.split())
+NAMED = ("nr", "nrt", "nrfg", "ns", "nt", "nz")
+_UNNAMED = """
+january february march april may june july august september october november december monday tuesday wednesday thursday
+friday saturday sunday celsius fahrenheit kelvin euro euros i pdf ok am pm a.m p.m no yes mr mrs ms dr prof
+"""
+_NO_NAMES = frozenset(_UNNAMED.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The content of a text: `terms` as they are compared, `names` as they are written."""
+
+    terms: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def plain(text: str) -> str:
+    """One form for what looks alike: full-width letters and digits become ordinary ones."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def words(text: str) -> Words:
+    """The content words of a text, in order, and its names."""
+    text = plain(text)
+    terms: list[str] = []
+    names: list[str] = [first or second for first, second in _TITLE.findall(text)]
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if "\u3400" <= token[0] <= "\u9fff":
+            for word, tag in tagged(token):
+                if word not in _STOP_HAN and not tag.startswith(("m", "x", "u", "p", "c", "r")):
+                    terms.append(word)
+                if tag in NAMED and len(word) > 1:
+                    names.append(word)
+        else:
+            lowered = token.lower()
+            if lowered not in STOP and len(lowered) > 1:
+                terms.append(stem(lowered))
+            if _is_name(text, match):
+                names.append(token)
+    return Words(tuple(terms), tuple(dict.fromkeys(names)))
+
+
+def stem(word: str) -> str:
+    """The beginning that the forms of an English word share."""
+    word = re.sub(r"['’]s?$", "", word)
+    shorter = _SUFFIX.sub("", word) if len(word) > 4 else re.sub(r"(?<=[a-z]{2}[^s])s$", "", word)
+    return shorter if len(shorter) >= 3 else word
+
+
+def covered(terms: Iterable[str], text: str, known: frozenset[str]) -> list[bool]:
+    """For each term whether the text has it, or for Chinese at least most of its characters side by side."""
+    return [_has(term, text, known) for term in terms]
+
+
+def _has(term: str, text: str, known: frozenset[str]) -> bool:
+    if term in known or term in text:
+        return True
+    if "\u3400" <= term[0] <= "\u9fff":
+        pairs = [term[at : at + 2] for at in range(len(term) - 1)]
+        return len(term) > 2 and 2 * sum(pair in text for pair in pairs) >= len(pairs) + 1
+    return len(term) > 5 and any(other.startswith(term[:5]) for other in known)
+
+
+def missing_names(names: Iterable[str], text: str) -> list[str]:
+    """The names that do not stand in a text, whatever their case."""
+    lowered = plain(text).lower()
+    found = []
+    for name in names:
+        parts = re.split(r"[\s·•-]+", plain(name).lower())
+        if not all(part.rstrip(".’'s") in lowered or part in lowered for part in parts if len(part) > 1):
+            found.append(name)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def tagged(text: str) -> tuple[tuple[str, str], ...]:
+    """Chinese words with their part of speech."""
+    return tuple((str(word), str(tag)) for word, tag in rjieba.tag(text))
+
+
+def _is_name(text: str, match: re.Match[str]) -> bool:
+    token = match.group()
+    if not token[0].isupper() or token.lower() in _NO_NAMES or token.lower() in STOP:
+        return False
+    if len(token) > 1 and (token.isupper() or any(letter.isupper() for letter in token[1:])):
+        return True
+    before = text[: match.start()].rstrip(" \"“‘'(（*_-#>")
+    begins = not before or before[-1] in ".!?。！？:：\n•"
+    return not begins or bool(re.match(r"\s[A-Z][a-z]", text[match.end() :]))

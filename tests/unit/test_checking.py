@@ -1,0 +1,201 @@
+"""What is checked of an answer: pairs made by hand, and the pieces that decide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.chat.checking import numerals
+from services.chat.checking.answers import check_answer, checks_of, support
+from services.chat.checking.quantities import figures
+from services.chat.checking.sentences import sentences
+from services.chat.checking.verdicts import (
+    CONTRADICTS,
+    MEANING,
+    NAMES,
+    NEGATION,
+    NO_SOURCE,
+    NOT_FOUND,
+    NUMBERS,
+    SUPPORTED,
+    UNSURE,
+    judged,
+)
+from services.chat.ports import Passage
+
+PAIRS = Path(__file__).parent / "checker_pairs"
+
+
+def passage(number: int, text: str, document: str = "handbook.md", heading: str = "") -> Passage:
+    return Passage(
+        document=document,
+        page=None,
+        start=0,
+        end=len(text),
+        text=text,
+        number=number,
+        chunk_id=number,
+        document_id="d",
+        revision=1,
+        heading=heading,
+        score=0.9,
+    )
+
+
+GARDEN = [
+    passage(1, "The pond was dug in 1962. It holds koi."),
+    passage(2, "Dogs must be kept on a lead. The gate closes at 6 p.m."),
+    passage(3, "池塘挖于1962年，里面养着锦鲤。狗必须用绳牵着。"),
+]
+
+
+@pytest.mark.parametrize("name", ["first", "unseen", "third"])
+def test_it_finds_what_was_altered_and_little_else(name: str) -> None:
+    pairs = [json.loads(line) for line in (PAIRS / f"{name}.jsonl").read_text("utf-8").splitlines()]
+    flagged = {pair["sentence"] for pair in pairs if judged(pair["sentence"], pair["passage"]).supported is False}
+    altered = {pair["sentence"] for pair in pairs if pair["altered"]}
+    assert len(altered) == len(pairs) / 2
+    assert len(flagged & altered) / len(flagged) >= 0.9, flagged - altered
+    assert len(flagged & altered) / len(altered) >= 0.9, altered - flagged
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("二十三", 23),
+        ("十", 10),
+        ("一百零五", 105),
+        ("两千三百", 2300),
+        ("一亿二千万", 120_000_000),
+        ("三点五", 3.5),
+        ("一九八七", 1987),
+    ],
+)
+def test_chinese_numerals(written: str, value: float) -> None:
+    assert numerals.chinese(written) == value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("二十三天", "23 days"),
+        ("１２，０００元", "12000元"),
+        ("1.2万册", "12,000册"),
+        ("百分之三十", "30%"),
+        ("30 percent", "30 %"),
+        ("2 km", "2000 metres"),
+        ("two weeks", "14 days"),
+        ("零下20摄氏度", "-20 °C"),
+        ("$4.25 million", "4,250,000 dollars"),
+        ("三分之二", "two thirds"),
+        ("twice", "two times"),
+        ("2 years", "24 months"),
+    ],
+)
+def test_the_same_quantity_in_other_words(one: str, other: str) -> None:
+    (mine,), (theirs,) = figures(one).quantities, figures(other).quantities
+    assert mine.kind == theirs.kind
+    assert mine.value == pytest.approx(theirs.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("on 14 June 2022", "2022-06-14"),
+        ("June 14th, 2022", "2022年6月14日"),
+        ("14/06/2022", "14.6.2022"),
+        ("一九八七年三月", "March 1987"),
+        ("at 6 p.m.", "下午六点"),
+        ("18:30", "晚上6点半"),
+    ],
+)
+def test_the_same_time_in_other_words(one: str, other: str) -> None:
+    mine, theirs = figures(one), figures(other)
+    assert [(m.year, m.month, m.day) for m in mine.moments] == [(m.year, m.month, m.day) for m in theirs.moments]
+    assert [clock.minutes for clock in mine.clocks] == [clock.minutes for clock in theirs.clocks]
+    assert mine.moments or mine.clocks
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict", "reason"),
+    [
+        ("The pond was dug in 1964.", CONTRADICTS, NUMBERS),
+        ("Karl Huber dug the pond in 1962.", NOT_FOUND, NAMES),
+        ("The pond was not dug in 1962.", CONTRADICTS, NEGATION),
+        ("It was created by eager volunteers of an association.", UNSURE, "words"),
+    ],
+)
+def test_the_reason_is_named(sentence: str, verdict: str, reason: str) -> None:
+    found = judged(sentence, GARDEN[0].text + " Nobody remembers the volunteers any more.")
+    assert (found.verdict, found.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(("cosine", "verdict"), [(0.9, SUPPORTED), (0.84, UNSURE), (0.7, NOT_FOUND)])
+def test_the_embedder_decides_what_the_words_leave_open(cosine: float, verdict: str) -> None:
+    evidence = "Trucks may not enter the yard. Lorries exist."
+    found = judged("Lorries never come in here.", evidence, lambda _sentence, texts: [cosine] * len(texts))
+    assert (found.verdict, found.reason) == (verdict, MEANING)
+
+
+def test_an_answer_is_cut_into_sentences_with_their_marks() -> None:
+    answer = (
+        "# Garden\n\n- Koi, e.g. carp, live there at 6 p.m. daily [1][2]. It is 3.5 m deep. [1]\n"
+        "- 狗须牵着。[2]第二句【3】！\n```\nx. y [1]\n```"
+    )
+    found = sentences(answer, 3)
+    assert [(sentence.text, sentence.numbers) for sentence in found] == [
+        ("Garden", ()),
+        ("Koi, e.g. carp, live there at 6 p.m. daily .", (1, 2)),
+        ("It is 3.5 m deep.", (1,)),
+        ("狗须牵着。", (2,)),
+        ("第二句！", (3,)),
+    ]
+    assert answer[found[2].start : found[2].end] == "It is 3.5 m deep. [1]"
+
+
+def test_each_sentence_is_checked_against_what_it_cites() -> None:
+    answer = (
+        "The pond was dug in 1962 [1]. Dogs must be kept on a lead [1]. The gate closes at 7 p.m. [2] "
+        "The pond holds koi."
+    )
+    checks = check_answer(answer, GARDEN)
+    assert [(check.verdict, check.numbers, check.better) for check in checks] == [
+        (SUPPORTED, (1,), None),
+        (NOT_FOUND, (1,), 2),
+        (CONTRADICTS, (2,), None),
+        (NO_SOURCE, (), 1),
+    ]
+    assert support(checks) == {1: (False, "not_found:words"), 2: (False, "contradicts:numbers")}
+    assert checks_of({"checks": json.loads(json.dumps([check.row() for check in checks]))}) == list(checks)
+
+
+def test_a_sentence_of_two_sources_is_held_against_both() -> None:
+    (check,) = check_answer("狗必须用绳牵着，池塘挖于1962年，下午六点关门[2][3]。", GARDEN)
+    assert check.verdict == SUPPORTED
+
+
+def test_the_name_of_the_document_and_its_headings_are_evidence() -> None:
+    cited = passage(1, "The pond is deep.", "Hartwell 2021.pdf", "Report")
+    (check,) = check_answer("In the Hartwell report of 2021 the pond is deep [1].", [cited])
+    assert check.verdict == SUPPORTED
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The documents do not say.",
+        "The passages do not mention any price.",
+        "I'm sorry, but I could not find that information in the documents.",
+        "根据提供的段落，文档中没有提到票价。",
+        "抱歉，我无法从资料中找到相关信息。",
+    ],
+)
+def test_a_refusal_has_nothing_to_check(answer: str) -> None:
+    assert check_answer(answer, GARDEN) == ()
+
+
+def test_a_lead_in_a_heading_and_a_question_need_no_source() -> None:
+    answer = "## The pond\n\nThe rules of the garden are as follows:\n\nShall I go on with the rules?"
+    assert check_answer(answer, GARDEN) == ()
