@@ -16,9 +16,8 @@ from services.core.errors import AppError, PathNotFound, WorkerNotRunning
 from services.core.i18n import N_
 from services.knowledge.chunking.registry import chunker_spec
 from services.knowledge.notices import render as render_notice
-from services.knowledge.search_types import SearchOptions
 from services.knowledge.transfer.zips import is_zip
-from services.knowledge.types import DocumentRow, DocumentState, Hit
+from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
 
 kb = typer.Typer(help="Knowledge bases: create, fill, search, check.", no_args_is_help=True)
@@ -127,34 +126,6 @@ def retry(name: Name, document: Annotated[str, typer.Argument(help="name or id",
 
 
 @kb.command()
-def search(
-    name: Name,
-    query: Annotated[str, typer.Argument(help="the question", show_default=False)],
-    mode: Annotated[str, typer.Option(help="how to search: dense")] = "dense",
-    top_k: Annotated[int | None, typer.Option(help="number of hits")] = None,
-) -> None:
-    """Search without asking a model."""
-    with failing_well():
-        if mode != "dense":
-            raise typer.BadParameter(speaker.say(N_("the only way to search is: dense")))
-        services = speaker.services()
-        options = SearchOptions(top_k=top_k or services.product.top_k)
-        result = services.knowledge.search(services.knowledge.base(name), query, options)
-        row = {
-            "query": result.query,
-            "mode": result.mode,
-            "timings_ms": result.timings_ms,
-            "hits": [_hit(hit) for hit in result.hits],
-        }
-        columns = [N_("rank"), N_("score"), N_("document"), N_("page"), N_("text")]
-        lines = [
-            [hit.rank, f"{hit.score:.3f}", hit.chunk.document, hit.chunk.page, " ".join(hit.chunk.text.split())[:160]]
-            for hit in result.hits
-        ]
-        speaker.emit(row, lambda: speaker.table(columns, lines))
-
-
-@kb.command()
 def verify(name: Name) -> None:
     """Count everything in a knowledge base and check that it fits together."""
     with failing_well():
@@ -242,20 +213,3 @@ def _remark(row: dict[str, Any]) -> str:
     error = row["error"]
     said = [f"{error['message']} {error['remedy']}"] if error else []
     return " ".join([*said, *(warning["message"] for warning in row.get("warnings", []))])
-
-
-def _hit(hit: Hit) -> dict[str, Any]:
-    chunk = hit.chunk
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "document": chunk.document,
-        "document_id": chunk.document_id,
-        "page": chunk.page,
-        "start": chunk.start,
-        "end": chunk.end,
-        "heading": chunk.heading,
-        "text": chunk.text,
-        "dense_rank": hit.dense_rank,
-        "lexical_rank": hit.lexical_rank,
-    }

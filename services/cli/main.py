@@ -18,6 +18,7 @@ from services.cli.diagnose import diagnose
 from services.cli.engine import engine
 from services.cli.gpus import gpus
 from services.cli.kb import kb
+from services.cli.kb_search import search
 from services.cli.model import model
 from services.cli.ollama import ollama
 from services.cli.output import speaker
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+kb.command()(search)
 app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from services.core.errors import from_row
 from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
 from services.knowledge.types import Notice
 
@@ -13,10 +14,14 @@ TEMPLATES = {
     "encoding_guessed": N_("The file does not say its text encoding; it was read as {encoding}, which may be wrong."),
     "chunks_split_at_window": N_("{count} chunks were longer than the embedder can read and were cut again."),
     "passages_not_rewritten": N_("{count} passages could not be rewritten into statements and stay as they are."),
+    "words_only": N_("Searched by words only, for the embedder could not be asked: {reason}"),
 }
 
 
 def render(notice: Notice, language: str = DEFAULT_LANGUAGE) -> str:
     """A notice as a person reads it; an unknown code stands for itself, a missing parameter reads "?"."""
     template = translate(TEMPLATES.get(notice.code, notice.code), language)
-    return template.format_map(defaultdict(lambda: "?", notice.params))
+    params = {**notice.params}
+    if "error" in params:
+        params["reason"] = from_row(*params["error"]).render(language).message
+    return template.format_map(defaultdict(lambda: "?", params))

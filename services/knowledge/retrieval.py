@@ -2,38 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from services.core.clock import Stopwatch
-from services.core.errors import EmptyQuestion, InvalidValue
+from services.core.errors import AppError, EmptyQuestion, InvalidValue
 from services.core.i18n import N_
 from services.knowledge.embedders.fingerprint import check
-from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.protocol import Embedder, Vectors
+from services.knowledge.fusion import Candidate, diverse, fused
 from services.knowledge.index.protocol import BaseStore
 from services.knowledge.search_types import SearchMode, SearchOptions
-from services.knowledge.types import Hit, SearchResult
+from services.knowledge.types import Hit, Notice, SearchResult, StoredChunk
 
 MOST_HITS = 1000
+CANDIDATES = 50
+"""From each way, at least; more where more hits are asked for."""
 
 
-def retrieve(store: BaseStore, embedder: Embedder, query: str, options: SearchOptions) -> SearchResult:
-    """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
-    question = query.strip()
-    if not question:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search of one base."""
+
+    store: BaseStore
+    embedder: Callable[[], Embedder]
+    question: str
+    options: SearchOptions
+    watch: Stopwatch
+
+    @property
+    def limit(self) -> int:
+        """Candidates that each way should bring."""
+        alone = self.options.mode is not SearchMode.HYBRID and not self.options.mmr
+        return self.options.top_k if alone else max(CANDIDATES, 2 * self.options.top_k)
+
+
+def retrieve(store: BaseStore, embedder: Callable[[], Embedder], query: str, options: SearchOptions) -> SearchResult:
+    """The chunks that fit a question best.
+
+    Where the embedder cannot be asked, a hybrid search goes by words alone, and a notice says so.
+
+    Raises: EmptyQuestion, InvalidValue; and what the embedder raises where the search is by meaning only.
+    """
+    _check(query, options)
+    search = Search(store, embedder, query.strip(), options, Stopwatch())
+    counts = store.counts()
+    pending = counts.documents - counts.settled
+    if not counts.chunks:
+        return SearchResult(search.question, options.mode, {}, (), pending)
+    mode, vector, notices = _question_vector(search)
+    hits = _hits(search, _candidates(search, mode, vector))
+    return SearchResult(search.question, mode, search.watch.timings_ms, hits, pending, notices)
+
+
+def _check(query: str, options: SearchOptions) -> None:
+    if not query.strip():
         raise EmptyQuestion()
     if not 1 <= options.top_k <= MOST_HITS:
         raise InvalidValue(field="top_k", value=options.top_k, reason=N_("it must be from 1 to 1000"))
-    watch = Stopwatch()
-    counts = store.counts()
-    hits: tuple[Hit, ...] = ()
-    if counts.vectors:
-        check(store.fingerprint(), embedder)
-        with watch.step("embed"):
-            vector = embedder.encode_queries([question])[0]
+    for field in ("dense_weight", "mmr_lambda"):
+        if not 0 <= getattr(options, field) <= 1:
+            raise InvalidValue(field=field, value=getattr(options, field), reason=N_("it must be from 0 to 1"))
+
+
+def _question_vector(search: Search) -> tuple[SearchMode, Vectors | None, tuple[Notice, ...]]:
+    mode = search.options.mode
+    if mode is SearchMode.LEXICAL:
+        return mode, None, ()
+    try:
+        with search.watch.step("embed"):
+            embedder = search.embedder()
+            check(search.store.fingerprint(), embedder)
+            return mode, embedder.encode_queries([search.question])[0], ()
+    except AppError as error:
+        if mode is SearchMode.DENSE:
+            raise
+        return SearchMode.LEXICAL, None, (Notice("words_only", {"error": [error.code, error.params]}),)
+
+
+def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> list[Candidate]:
+    """What the ways bring, with the score of each way for all of them, best first."""
+    store, options, limit, watch = search.store, search.options, search.limit, search.watch
+    cosines: dict[int, float] = {}
+    shares: dict[int, float] = {}
+    if vector is not None:
         with watch.step("dense"):
-            found = store.search(vector, options.top_k)
-            scores = {hit.chunk_id: hit.score for hit in found}
-            chunks = store.chunks([hit.chunk_id for hit in found])
-        hits = tuple(
-            Hit(rank, scores[chunk.chunk_id], chunk, dense_rank=rank, lexical_rank=None)
-            for rank, chunk in enumerate(chunks, 1)
-        )
-    return SearchResult(question, SearchMode.DENSE, watch.timings_ms, hits, counts.documents - counts.settled)
+            cosines = {hit.chunk_id: hit.score for hit in store.search(vector, limit, options.filter)}
+    dense_order = list(cosines)
+    if mode is not SearchMode.DENSE:
+        with watch.step("lexical"):
+            found = store.search_words(search.question, limit, options.filter, dense_order)
+            shares = {hit.chunk_id: hit.score for hit in found}
+    with watch.step("fuse"):
+        lexical_order = sorted(shares, key=lambda chunk_id: (-shares[chunk_id], chunk_id))[:limit]
+        if vector is not None:
+            missing = [chunk_id for chunk_id in shares if chunk_id not in cosines]
+            cosines |= {key: float(stored @ vector) for key, stored in store.vectors(missing).items()}
+        ways = [Candidate(key, cosines.get(key), shares.get(key, 0.0)) for key in {**cosines, **shares}]
+        return fused(ways, mode, options, store.cosine_scale(), dense_order, lexical_order)
+
+
+def _hits(search: Search, candidates: Sequence[Candidate]) -> tuple[Hit, ...]:
+    options, store = search.options, search.store
+    if options.mmr:
+        with search.watch.step("mmr"):
+            near = candidates[: search.limit]
+            vectors = store.vectors([candidate.chunk_id for candidate in near])
+            candidates = diverse(near, vectors, options, store.cosine_scale())
+    chosen = candidates[: options.top_k]
+    stored = {chunk.chunk_id: chunk for chunk in store.chunks([candidate.chunk_id for candidate in chosen])}
+    shown = [(candidate, stored[candidate.chunk_id]) for candidate in chosen if candidate.chunk_id in stored]
+    return tuple(_hit(rank, candidate, chunk) for rank, (candidate, chunk) in enumerate(shown, 1))
+
+
+def _hit(rank: int, candidate: Candidate, chunk: StoredChunk) -> Hit:
+    return Hit(rank, candidate.score, chunk, candidate.dense_rank, candidate.lexical_rank)

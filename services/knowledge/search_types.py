@@ -53,3 +53,16 @@ class SearchOptions:
     mmr_lambda: float = 0.5
     """1: only relevance counts; 0: only difference does."""
     filter: SearchFilter = field(default=EVERYTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class CosineScale:
+    """What the cosines of an embedder are worth. `measured_on`: chunks it was measured on; 0: it is a default."""
+
+    offset: float = 0.7
+    scale: float = 0.2
+    measured_on: int = 0
+
+    def worth(self, cosine: float) -> float:
+        """0: no better than chance; 1: a very good match; beyond both where a cosine is."""
+        return (cosine - self.offset) / self.scale

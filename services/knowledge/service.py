@@ -232,8 +232,7 @@ class KnowledgeService:
     def search(self, base: BaseRecord, query: str, options: SearchOptions) -> SearchResult:
         """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
         store = self._stores.of(base)
-        embedder = self._embedders.of(key_of(store.fingerprint()) or base.embedder)
-        return retrieve(store, embedder, query, options)
+        return retrieve(store, lambda: self._embedders.of(key_of(store.fingerprint()) or base.embedder), query, options)
 
     def surroundings(
         self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 400

@@ -203,6 +203,14 @@ class DenseHit:
 
 
 @dataclass(frozen=True, slots=True)
+class LexicalHit:
+    """A chunk found by its words; its score is a share (0 to 1) of the most that the question's words can bring."""
+
+    chunk_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class StoredChunk:
     """A chunk with where it comes from."""
 

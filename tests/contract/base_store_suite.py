@@ -13,6 +13,7 @@ from services.knowledge.index.protocol import BaseStore
 from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import Chunk, DocumentState, Extracted, Heading, Notice, PageSpan, RevisionKey
 from tests.contract.base_store_names import NamesAndContents
+from tests.contract.base_store_search import SearchingByWords, SearchingSomeDocuments
 from tests.contract.base_store_steps import (
     EMBEDDER,
     Suite,
@@ -339,5 +340,5 @@ class Searching(Suite):
         assert len(store.documents()[0].names) == 16
 
 
-class BaseStoreSuite(NamesAndContents, FromFileToVectors, Searching):
+class BaseStoreSuite(NamesAndContents, FromFileToVectors, Searching, SearchingByWords, SearchingSomeDocuments):
     """All of it."""

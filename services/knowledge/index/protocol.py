@@ -21,6 +21,7 @@ from typing import Protocol
 
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.positions import Box, Boxes
+from services.knowledge.search_types import EVERYTHING, CosineScale, SearchFilter
 from services.knowledge.types import (
     BaseCounts,
     CatalogueEntry,
@@ -29,6 +30,7 @@ from services.knowledge.types import (
     DocumentRow,
     DocumentState,
     Extracted,
+    LexicalHit,
     Notice,
     Original,
     RevisionKey,
@@ -150,8 +152,28 @@ class BaseStore(Protocol):
         ...
 
     # reading ---------------------------------------------------------------------------------------------------------
-    def search(self, vector: Vectors, top_k: int) -> list[DenseHit]:
-        """The nearest visible chunks by cosine, best first. Shape: (dimensions,). Sees every published change."""
+    def search(self, vector: Vectors, top_k: int, wanted: SearchFilter = EVERYTHING) -> list[DenseHit]:
+        """The nearest visible chunks by cosine, best first, of the wanted documents: none is left out for others.
+
+        Shape: (dimensions,). Sees every published change.
+        """
+        ...
+
+    def search_words(
+        self, query: str, limit: int, wanted: SearchFilter = EVERYTHING, also: Sequence[int] = ()
+    ) -> list[LexicalHit]:
+        """The visible chunks of the wanted documents that have the question's words, best first.
+
+        `also`: chunks whose score is asked for too; those that have none of the words are not in the answer.
+        """
+        ...
+
+    def vectors(self, chunk_ids: Sequence[int]) -> dict[int, Vectors]:
+        """The vectors of these chunks, each of length 1; a chunk that has none is left out."""
+        ...
+
+    def cosine_scale(self) -> CosineScale:
+        """What the cosines of this base's embedder are worth: measured on its own chunks, else a default."""
         ...
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[StoredChunk]:

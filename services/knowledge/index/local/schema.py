@@ -14,6 +14,17 @@ from filelock import FileLock
 from services.core.errors import DatabaseUnavailable
 from services.core.i18n import N_
 from services.knowledge.index.local.connections import Connections
+from services.knowledge.index.words import words_of
+
+LEXICAL_TOKENS = "tokenize = \"porter unicode61 remove_diacritics 2 categories 'L* M* N* P* S* Co Cn'\""
+"""White space alone parts words: they were found before they came here."""
+
+VISIBLE_RANGES = """INSERT INTO visible (first, last, document_id)
+    SELECT MIN(chunk_id), MAX(chunk_id), {document} FROM
+        (SELECT chunk_id, chunk_id - ROW_NUMBER() OVER (ORDER BY chunk_id) AS island FROM chunks
+            WHERE document_id = {document} AND revision = {revision})
+    GROUP BY island"""
+"""The chunks of a revision as ranges of ids: one, unless something else was staged in between."""
 
 FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -118,7 +129,66 @@ POSITIONS = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STRATEGIES, POSITIONS)
+# What searches find stands in `visible`, as ranges of chunk ids; its triggers keep the lexical index, the number of
+# visible chunks and the log of changes, which every dense index in memory follows.
+SEARCHING = (
+    """CREATE TABLE words (
+        chunk_id INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE,
+        words TEXT NOT NULL
+    )""",
+    """INSERT INTO words SELECT chunk_id, words_of(CAST(heading || ' ' || COALESCE(embed_text, text) AS BLOB))
+        FROM chunks""",
+    """CREATE TABLE visible (
+        first INTEGER PRIMARY KEY,
+        last INTEGER NOT NULL,
+        document_id TEXT NOT NULL
+    )""",
+    "CREATE INDEX visible_document ON visible (document_id)",
+    """CREATE TABLE visibility (
+        change INTEGER PRIMARY KEY AUTOINCREMENT,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        visible INTEGER NOT NULL
+    )""",
+    """CREATE VIEW visible_words AS SELECT w.chunk_id, w.words
+        FROM visible v JOIN words w ON w.chunk_id BETWEEN v.first AND v.last""",
+    f"""CREATE VIRTUAL TABLE lexical USING fts5
+        (words, content = 'visible_words', content_rowid = 'chunk_id', {LEXICAL_TOKENS})""",
+    "CREATE VIRTUAL TABLE lexical_terms USING fts5vocab (lexical, 'row')",
+    "INSERT INTO meta VALUES ('visible_chunks', 0)",
+    """CREATE TRIGGER becomes_visible AFTER INSERT ON visible BEGIN
+        INSERT INTO lexical (rowid, words)
+            SELECT chunk_id, words FROM words WHERE chunk_id BETWEEN new.first AND new.last;
+        INSERT INTO visibility (first, last, visible) VALUES (new.first, new.last, 1);
+        UPDATE meta SET value = value + new.last - new.first + 1 WHERE key = 'visible_chunks';
+    END""",
+    """CREATE TRIGGER becomes_invisible BEFORE DELETE ON visible BEGIN
+        INSERT INTO lexical (lexical, rowid, words)
+            SELECT 'delete', chunk_id, words FROM words WHERE chunk_id BETWEEN old.first AND old.last;
+        INSERT INTO visibility (first, last, visible) VALUES (old.first, old.last, 0);
+        UPDATE meta SET value = value - (old.last - old.first + 1) WHERE key = 'visible_chunks';
+    END""",
+    "DROP TRIGGER answering_changed",
+    "DROP TRIGGER answering_gone",
+    "DELETE FROM meta WHERE key = 'changes'",
+    """CREATE TRIGGER answers_no_more BEFORE UPDATE OF answering ON documents
+        WHEN old.answering IS NOT NULL AND old.answering IS NOT new.answering
+        BEGIN DELETE FROM visible WHERE document_id = old.document_id; END""",
+    f"""CREATE TRIGGER answers_now AFTER UPDATE OF answering ON documents
+        WHEN new.answering IS NOT NULL AND old.answering IS NOT new.answering
+        BEGIN {VISIBLE_RANGES.format(document="new.document_id", revision="new.answering")}; END""",
+    """CREATE TRIGGER answers_never_again BEFORE DELETE ON documents WHEN old.answering IS NOT NULL
+        BEGIN DELETE FROM visible WHERE document_id = old.document_id; END""",
+    # What answers already: each document once more.
+    "CREATE TEMP TABLE answered AS SELECT document_id, answering FROM documents WHERE answering IS NOT NULL",
+    "UPDATE documents SET answering = NULL WHERE answering IS NOT NULL",
+    "UPDATE documents SET answering = (SELECT a.answering FROM answered a WHERE a.document_id = documents.document_id)",
+    "DROP TABLE answered",
+    "CREATE INDEX revisions_unsettled ON revisions (document_id) WHERE NOT settled",
+    "CREATE INDEX revisions_failed ON revisions (document_id) WHERE state = 'failed'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STRATEGIES, POSITIONS, SEARCHING)
 NEWER = N_("it was written by a newer version of Lectern")
 
 
@@ -143,6 +213,7 @@ def apply_migrations(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _apply(connection: sqlite3.Connection, number: int) -> None:
+    connection.create_function("words_of", 1, _joined_words)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in MIGRATIONS[number]:
@@ -152,6 +223,10 @@ def _apply(connection: sqlite3.Connection, number: int) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _joined_words(raw: bytes) -> str:
+    return " ".join(words_of(raw.decode("utf-8", "surrogatepass")))
 
 
 def _version(connection: sqlite3.Connection) -> int:

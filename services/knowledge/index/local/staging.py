@@ -11,15 +11,14 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
-import numpy as np
-
 from services.core.clock import now_ms
-from services.core.errors import CountMismatch, EmbedderMismatch, InvalidValue
-from services.core.i18n import N_
+from services.core.errors import CountMismatch
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local.connections import exact
 from services.knowledge.index.local.documents import drop_forgotten_revisions, drop_superseded, wanted
 from services.knowledge.index.local.rows import document, to_json
+from services.knowledge.index.local.vectors import dimensions, require_dimensions, unit_rows
+from services.knowledge.index.words import words_of
 from services.knowledge.positions import Boxes
 from services.knowledge.types import Chunk, DocumentState, Extracted, Notice, RevisionKey, StagedChunk
 
@@ -78,8 +77,19 @@ def _write_boxes(connection: sqlite3.Connection, key: RevisionKey, boxes: Boxes)
     )
 
 
-def stage(connection: sqlite3.Connection, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
-    """Store all chunks, replacing an earlier try's, and remember how many were made."""
+def lexical_words(chunk: Chunk) -> str:
+    """The words by which a chunk is found: those of its headings, and of the text that it is embedded by."""
+    return " ".join(words_of(f"{chunk.heading} {chunk.indexed_text}"))
+
+
+def stage(
+    connection: sqlite3.Connection,
+    key: RevisionKey,
+    chunks: Sequence[Chunk],
+    words: Sequence[str],
+    notices: Sequence[Notice],
+) -> bool:
+    """Store all chunks with their words, replacing an earlier try's, and remember how many were made."""
     if not wanted(connection, key):
         return False
     place = (key.document_id, key.revision)
@@ -89,6 +99,11 @@ def stage(connection: sqlite3.Connection, key: RevisionKey, chunks: Sequence[Chu
         " text, heading, context, embed_text)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))",
         ((*place, *_row(chunk)) for chunk in chunks),
+    )
+    connection.executemany(
+        "INSERT INTO words (chunk_id, words) SELECT chunk_id, ? FROM chunks"
+        " WHERE document_id = ? AND revision = ? AND ordinal = ?",
+        ((found, *place, chunk.ordinal) for chunk, found in zip(chunks, words, strict=True)),
     )
     connection.execute(
         "UPDATE revisions SET chunks = ?, split_notices = ?, updated_at_ms = ? WHERE document_id = ? AND revision = ?",
@@ -153,28 +168,6 @@ def store_vectors(connection: sqlite3.Connection, key: RevisionKey, chunk_ids: S
         (now_ms(), key.document_id, key.revision),
     )
     return True
-
-
-def unit_rows(vectors: Vectors) -> Vectors:
-    """The vectors at length 1. Raises: InvalidValue for one that has no direction."""
-    rows = np.ascontiguousarray(vectors, np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or not (lengths > 0).all():
-        raise InvalidValue(field=N_("vector"), value="NaN", reason=N_("it has no direction"))
-    units: Vectors = (rows / lengths).astype("<f4")
-    return units
-
-
-def dimensions(connection: sqlite3.Connection) -> int | None:
-    """How many dimensions the base's vectors have; None until the first was stored."""
-    row = connection.execute("SELECT value FROM meta WHERE key = 'dimensions'").fetchone()
-    return row and int(row["value"])
-
-
-def require_dimensions(expected: int, found: int) -> None:
-    """Raises: EmbedderMismatch."""
-    if expected != found:
-        raise EmbedderMismatch(expected=f"({expected})", found=f"({found})")
 
 
 def _agree_on_dimensions(connection: sqlite3.Connection, found: int) -> None:

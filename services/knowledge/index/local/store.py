@@ -8,14 +8,16 @@ from pathlib import Path
 from services.core.errors import DatabaseUnavailable
 from services.core.i18n import N_
 from services.knowledge.embedders.protocol import Vectors
-from services.knowledge.index.local import documents, rows, staging
+from services.knowledge.index.local import calibration, documents, rows, staging, vectors
 from services.knowledge.index.local.connections import Connections, gate
 from services.knowledge.index.local.copies import FILE_NAME, copy_database
+from services.knowledge.index.local.dense import DenseIndex
 from services.knowledge.index.local.follow import catalogue, follow
+from services.knowledge.index.local.lexical import LexicalIndex
 from services.knowledge.index.local.schema import migrate
-from services.knowledge.index.local.search import DenseIndex
 from services.knowledge.index.local.verify import verify
 from services.knowledge.positions import Box, Boxes
+from services.knowledge.search_types import EVERYTHING, CosineScale, SearchFilter
 from services.knowledge.types import (
     BaseCounts,
     CatalogueEntry,
@@ -24,6 +26,7 @@ from services.knowledge.types import (
     DocumentRow,
     DocumentState,
     Extracted,
+    LexicalHit,
     Notice,
     Original,
     RevisionKey,
@@ -43,7 +46,8 @@ class LocalBaseStore:
         """Open the base in a folder, making both where there is none."""
         path = folder / FILE_NAME
         self._connections = Connections(path)
-        self._index = DenseIndex(str(path))
+        self._index = DenseIndex(folder, str(path))
+        self._lexical = LexicalIndex()
         with gate(path):
             folder.mkdir(parents=True, exist_ok=True)
         migrate(self._connections)
@@ -151,8 +155,9 @@ class LocalBaseStore:
 
     def stage(self, key: RevisionKey, chunks: Sequence[Chunk], notices: Sequence[Notice]) -> bool:
         """Store all chunks of a revision, invisible to searches."""
+        words = [staging.lexical_words(chunk) for chunk in chunks]  # before the transaction: it takes its time
         with self._connections.writing() as connection:
-            return staging.stage(connection, key, chunks, notices)
+            return staging.stage(connection, key, chunks, words, notices)
 
     def rewritten(self, key: RevisionKey) -> dict[str, str]:
         """What a chat server has made of passages of this revision so far."""
@@ -179,10 +184,28 @@ class LocalBaseStore:
         with self._connections.writing() as connection:
             return staging.publish(connection, key)
 
-    def search(self, vector: Vectors, top_k: int) -> list[DenseHit]:
-        """The nearest visible chunks by cosine, best first. Raises: EmbedderMismatch, InvalidValue."""
+    def search(self, vector: Vectors, top_k: int, wanted: SearchFilter = EVERYTHING) -> list[DenseHit]:
+        """The nearest wanted chunks by cosine, best first. Raises: EmbedderMismatch, InvalidValue."""
         with self._connections.reading() as connection:
-            return self._index.search(connection, vector, top_k)
+            return self._index.search(connection, vector, top_k, wanted)
+
+    def search_words(
+        self, query: str, limit: int, wanted: SearchFilter = EVERYTHING, also: Sequence[int] = ()
+    ) -> list[LexicalHit]:
+        """The wanted chunks with the rarest words of a question, best first, and those of `also` that have any."""
+        with self._connections.reading() as connection:
+            return self._lexical.search(connection, query, limit, wanted, also)
+
+    def vectors(self, chunk_ids: Sequence[int]) -> dict[int, Vectors]:
+        """The vectors of these chunks."""
+        with self._connections.reading() as connection:
+            block = vectors.of_chunks(connection, chunk_ids, str(self._connections.path))
+            return dict(zip(block.ids.tolist(), block.vectors, strict=True))
+
+    def cosine_scale(self) -> CosineScale:
+        """What the cosines of this base's embedder are worth."""
+        with self._connections.reading() as connection:
+            return calibration.cosine_scale(connection)
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[StoredChunk]:
         """The visible chunks among these ids, in the order asked."""
@@ -212,7 +235,7 @@ class LocalBaseStore:
     def verify(self) -> VerifyReport:
         """Count everything and check every law."""
         with self._connections.reading() as connection:
-            return verify(connection, self._index.count(connection))
+            return verify(connection, self._index.view(connection))
 
     def copy_to(self, folder: Path) -> None:
         """Write a consistent copy of the database into an empty folder."""

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from services.knowledge.index.local.staging import dimensions
+from services.knowledge.index.local.dense import View
+from services.knowledge.index.local.vectors import dimensions
+from services.knowledge.index.local.verify_index import index_problems
 from services.knowledge.types import VerifyReport
 
 LENGTH_TOLERANCE = 1e-4
@@ -54,13 +56,17 @@ VISIBLE = """
 """
 
 
-def verify(connection: sqlite3.Connection, indexed: int | None) -> VerifyReport:
-    """Check a base as one view of it shows it; `indexed` is how many vectors searches look at, if that is known."""
+def verify(connection: sqlite3.Connection, view: View) -> VerifyReport:
+    """Check a base as one view of it shows it; `view` is what searches by vectors look at then."""
     visible = connection.execute(VISIBLE).fetchone()
     documents = connection.execute("SELECT COUNT(*) AS n FROM documents WHERE superseded_by IS NULL").fetchone()["n"]
-    problems = list(itertools.chain(_file(connection), _rows(connection), _texts(connection), _vectors(connection)))
-    if indexed is not None and indexed != visible["vectors"]:
-        problems.append(f"searches look at {indexed} vectors, but {visible['vectors']} are visible")
+    problems = itertools.chain(
+        _file(connection),
+        _rows(connection),
+        _texts(connection),
+        _vectors(connection),
+        index_problems(connection, view, visible["vectors"]),
+    )
     return VerifyReport(documents, visible["chunks"], visible["vectors"], 0, tuple(problems))
 
 
