@@ -24,17 +24,22 @@ POLL_S = 1.0
 DOWNLOAD_LIMIT_BYTES = 400 * MIB
 """A browser's download passes through this process's memory; larger bases go out by the command line."""
 CHOSEN = "knowledge.base"
+_HINT = """
+[role="dialog"] [data-testid="stFileUploaderDropzoneInstructions"] span::after {{ content: "{words}"; }}
+"""
+"""The uploader behind the dialog says what a base takes; the one in it takes something else."""
 
 
 def menu(services: Services, summary: BaseSummary) -> None:
     """What can be done with a whole base."""
-    with st.popover(_("More"), icon=":material/more_horiz:"):
-        if st.button(_("Export"), icon=":material/download:", type="tertiary"):
-            _export_dialog(services, summary)
-        if st.button(_("Import"), icon=":material/upload:", type="tertiary", key="import-from-menu"):
-            import_dialog(services)
-        if st.button(_("Folders"), icon=":material/folder_open:", type="tertiary"):
-            _folders_dialog(services, summary.base)
+    dialogs: dict[str, Callable[[], None]] = {
+        ":material/download: " + _("Export"): lambda: _export_dialog(services, summary),
+        ":material/upload: " + _("Import"): lambda: import_dialog(services),
+        ":material/folder_open: " + _("Folders"): lambda: _folders_dialog(services, summary.base),
+    }
+    chosen = st.menu_button(_("More"), list(dialogs), icon=":material/more_horiz:", key="knowledge.more")
+    if chosen:
+        dialogs[chosen]()
 
 
 def _export_dialog(services: Services, summary: BaseSummary) -> None:
@@ -76,6 +81,7 @@ def import_dialog(services: Services) -> None:
         with errors.shown():
             words = _("A file that Lectern has exported, or the two files of a LangChain FAISS folder:")
             safe_text(f"{words} index.faiss, index.pkl", muted=True)
+            st.html(f"<style>{_HINT.format(words='.zip, .faiss, .pkl')}</style>")
             files: Any = st.file_uploader(
                 _("Files"), type=["zip", "faiss", "pkl"], accept_multiple_files=True, label_visibility="collapsed"
             )
