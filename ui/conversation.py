@@ -8,6 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from services.app import Services
+from services.chat.checking.answers import checks_of
 from services.chat.ports import Passage
 from services.chat.turns import ATTACHED, passages_of
 from services.core.clock import now_ms
@@ -17,6 +18,7 @@ from services.core.units import milliseconds_text
 from services.serving.engines.registry import EMBEDDERS
 from services.store.conversations import TurnRecord
 from ui import citations, errors, i18n
+from ui.checks import summary
 from ui.i18n import _, ngettext
 from ui.widgets import facts_line, progress_row, remark, safe_text
 
@@ -71,7 +73,9 @@ def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
     with st.chat_message("assistant", avatar=MODEL):
         passages = passages_of(turn)
         if turn.answer.strip():
-            citations.answer(turn.answer, turn.id, {p.number: _where(p) for p in passages})
+            checks = checks_of(turn.settings)
+            citations.answer(turn.answer, turn.id, {p.number: citations.hover(p) for p in passages}, checks=checks)
+            summary(checks)
         _outcome(services, owner, turn)
         facts_line(*_facts(turn, passages))
 
@@ -100,7 +104,7 @@ def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnR
                 on_passages(turn)
             if turn.answer:
                 with body.container():
-                    titles = {p.number: _where(p) for p in passages_of(turn)}
+                    titles = {p.number: citations.hover(p) for p in passages_of(turn)}
                     citations.answer(turn.answer, turn.id, titles, growing=True)
             time.sleep(POLL_S)
             turn = services.chat.turn(turn.id)
@@ -176,8 +180,3 @@ def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
     if turn.completion_tokens and generate:
         facts.append(_("{rate} tokens/s", rate=f"{turn.completion_tokens / generate * 1000:.1f}"))
     return facts
-
-
-def _where(passage: Passage) -> str:
-    page = "" if passage.page is None else _(", page {page}", page=passage.page)
-    return f"{passage.document}{page}"

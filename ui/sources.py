@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,14 +10,11 @@ import streamlit as st
 from services.app import Services
 from services.chat.ports import Passage
 from services.chat.turns import passages_of
-from services.core.errors import NotFoundError
-from services.knowledge.types import Surroundings
 from services.store.conversations import TurnRecord
-from ui import errors
-from ui.citations import passage_panel
 from ui.i18n import _
+from ui.opened import opened_passage
 from ui.text import html_text, markdown_text
-from ui.widgets import icon_button, safe_text
+from ui.widgets import safe_text
 
 OPENED = "chat.opened"
 EXCERPT = 300
@@ -54,7 +50,7 @@ def panel(services: Services, aside: Any, turns: list[TurnRecord]) -> Callable[[
     place = aside.empty()
     with place.container():
         if shown:
-            opened_passage(services, *shown)
+            opened_passage(services, *shown, open_passage, close_passage)
         elif of:
             source_list(of)
 
@@ -89,78 +85,6 @@ def _source(turn: TurnRecord, passage: Passage) -> None:
             f'<div class="lectern-passage lectern-source"><div class="lectern-facts">{html_text(_place(passage))}</div>'
             f'<div class="text">{html_text(" ".join(passage.text.split())[:EXCERPT])}</div></div>'
         )
-
-
-def opened_passage(services: Services, turn: TurnRecord, passage: Passage) -> None:
-    """One passage, marked in the text around it, with the ways on: previous, next, the original, back."""
-    with errors.shown():
-        last = len(turn.passages)
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
-            icon_button(
-                _("Previous passage"),
-                ":material/chevron_left:",
-                key="passage-before",
-                disabled=passage.number <= 1,
-                on_click=open_passage,
-                args=(turn.id, passage.number - 1),
-            )
-            icon_button(
-                _("Next passage"),
-                ":material/chevron_right:",
-                key="passage-after",
-                disabled=passage.number >= last,
-                on_click=open_passage,
-                args=(turn.id, passage.number + 1),
-            )
-            safe_text(_("Passage {number} of {last}", number=passage.number, last=last), muted=True)
-            around, original = _surroundings(services, turn, passage), _original(services, turn, passage)
-            if original is not None:
-                _download(original, passage)
-            icon_button(_("Close"), ":material/close:", key="passage-close", on_click=close_passage)
-        if around is None:
-            safe_text(_("The document was changed or removed since; this is the passage as it was."), muted=True)
-        if original is None:
-            safe_text(_("The file that was cited is not kept any more."), muted=True)
-        shown = around or Surroundings(passage.document, passage.page, passage.heading, "", passage.text, "")
-        passage_panel(
-            shown.document,
-            shown.page,
-            passage.heading or shown.heading,
-            shown.before,
-            shown.text,
-            shown.after,
-            number=passage.number,
-        )
-
-
-def _surroundings(services: Services, turn: TurnRecord, passage: Passage) -> Surroundings | None:
-    try:
-        base = services.knowledge.base(passage.base_id or turn.base_ids[0])
-        return services.knowledge.surroundings(base, passage.document_id, passage.revision, passage.start, passage.end)
-    except NotFoundError:
-        return None
-
-
-def _original(services: Services, turn: TurnRecord, passage: Passage) -> Path | None:
-    try:
-        base = services.knowledge.base(passage.base_id or turn.base_ids[0])
-        return services.knowledge.original(base, passage.document_id, passage.revision)
-    except NotFoundError:
-        return None
-
-
-def _download(original: Path, passage: Passage) -> None:
-    st.download_button(
-        _("Download the original"),
-        data=original.read_bytes,
-        file_name=passage.document.rpartition("/")[2],
-        mime="application/octet-stream",
-        icon=":material/download:",
-        type="tertiary",
-        key="icon-original",
-        help=_("Download the original"),
-        on_click="ignore",
-    )
 
 
 def _place(passage: Passage) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from services.store.bases import BaseRecord
 from services.store.conversations import TurnRecord
 from tests.app.pages import field, labels, opened, parameter, press, put, settle, speak, words
 from tests.fakes.chat_server import ChatServer
+from tests.fakes.documents import write_pdf
 from ui.owner import LOCAL
 
 PUMP = b"# Pump\n\nThe pump of the north well starts at six in the morning."
@@ -34,8 +36,9 @@ def asked(services: Services, base: BaseRecord | None, question: str = "When doe
 
 
 def marks(html: str) -> list[str]:
-    """The passages that are marked in their document."""
-    return [part.partition("</mark>")[0] for part in html.split("<mark>")[1:]]
+    """The passage that is marked in its document, its lines as one; nothing where none is."""
+    lines = [part.partition("</mark>")[0] for part in html.split("<mark>")[1:]]
+    return [" ".join(lines)] if lines else []
 
 
 def test_without_a_server_the_page_teaches_to_add_one() -> None:
@@ -232,3 +235,34 @@ def test_the_chat_speaks_chinese(services: Services, base: BaseRecord) -> None:
     assert app.title[0].value == "对话" and [subheader.value for subheader in app.subheader] == ["来源"]
     assert "新对话" in labels(app) and "1 个段落" in words(app)
     assert app.chat_input[0].placeholder == "向“Garden”提问"
+
+
+def test_a_sentence_that_its_source_contradicts_is_marked_with_a_word(
+    services: Services, base: BaseRecord, chat_server: ChatServer
+) -> None:
+    chat_server.set(answer="The pump starts at seven in the morning [1]. It is the pump of the north well [1].")
+    turn = asked(services, base)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    shown = app.chat_message[1].markdown[0].value
+    assert f"[The pump starts at seven in the morning](#check-contradicts-{turn.id}-1 " in shown
+    assert "The source has other numbers than seven" in shown and shown.count("#check-") == 1
+    assert "1 contradicts its source" in words(app) and "1 sentence supported" in words(app)
+
+
+def test_a_cited_page_of_a_pdf_is_shown_with_its_boxes(
+    services: Services, base: BaseRecord, reader: Reader, tmp_path: Path
+) -> None:
+    written = write_pdf(tmp_path / "rules.pdf", ["Dogs must be kept on a lead.", "The gate closes at six."])
+    put(services, base, reader, rules_pdf=written.read_bytes())
+    turn = asked(services, base, "When does the gate close?")
+    number = next(row["number"] for row in turn.passages if row["document"] == "rules.pdf" and row["page"] == 2)
+    app = press(opened("1_Chat", conversation=turn.conversation_id), rf"\[{number}\] rules\.pdf")
+    assert (
+        "data:image/png;base64," in words(app) and 'class="box"' in words(app) and "page 2 of rules.pdf" in words(app)
+    )
+    app = press(app, "Page back")
+    assert "page 1 of rules.pdf" in words(app) and 'class="box"' not in words(app)
+    app = press(press(app, "To the passage"), "Larger")
+    assert 'class="box"' in words(app) and "width:150%" in words(app)
+    app = press(app, "Show as text")
+    assert "The gate closes at six." in marks(words(app))[0] and "data:image" not in words(app)

@@ -1,0 +1,77 @@
+"""What the check of an answer found, shown quietly: at each sentence, and in a line beneath the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from services.chat.checking.answers import SentenceCheck
+from services.chat.checking.verdicts import (
+    CONTRADICTS,
+    NAMES,
+    NEGATION,
+    NO_SOURCE,
+    NOT_FOUND,
+    NUMBERS,
+    SUPPORTED,
+    SWAPPED,
+    UNSURE,
+)
+from ui.i18n import _, ngettext
+from ui.text import html_text
+
+SHOWN = (CONTRADICTS, NOT_FOUND, NO_SOURCE)
+"""What is shown at a sentence; a supported one stays as it is, and so does one that cannot be told."""
+_ICONS = {SUPPORTED: "check_circle", CONTRADICTS: "error", NOT_FOUND: "help", NO_SOURCE: "link_off", UNSURE: "pending"}
+
+
+def words_of(check: SentenceCheck) -> str:
+    """What was found for a sentence, as its hover text says it."""
+    said = _found(check)
+    if check.better is not None:
+        said += " " + _("Passage {number} says it.", number=check.better)
+    return said
+
+
+def summary(checks: Sequence[SentenceCheck]) -> None:
+    """One line of what was found: an icon, a number and a word for each finding; nothing without checks."""
+    counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict in _ICONS}
+    parts = [
+        f'<span class="{verdict}"><span class="lectern-icon" aria-hidden="true">{icon}</span> '
+        f"{html_text(_counted(verdict, counts[verdict]))}</span>"
+        for verdict, icon in _ICONS.items()
+        if counts[verdict]
+    ]
+    if parts:
+        st.html(f'<div class="lectern-checks">{"".join(parts)}</div>')
+
+
+def _found(check: SentenceCheck) -> str:
+    details = check.details
+    if check.verdict == NO_SOURCE:
+        return _("No source is named for this sentence.")
+    if check.reason == NUMBERS:
+        listed = ", ".join(details["numbers"])
+        if check.verdict == CONTRADICTS:
+            return _("The source has other numbers than {numbers}.", numbers=listed)
+        return _("Not found in the source: {what}.", what=listed)
+    if check.reason == NAMES:
+        return _("Not found in the source: {what}.", what=", ".join(details["names"]))
+    if check.reason == SWAPPED:
+        return _("The source says “{source}” where this says “{said}”.", **details)
+    if check.reason == NEGATION:
+        return _("The source says the opposite: “{source}”.", source=details["source"])
+    return _("Not found in the source.")
+
+
+def _counted(verdict: str, count: int) -> str:
+    if verdict == SUPPORTED:
+        return ngettext("{n} sentence supported", "{n} sentences supported", count)
+    if verdict == CONTRADICTS:
+        return ngettext("{n} contradicts its source", "{n} contradict their source", count)
+    if verdict == NOT_FOUND:
+        return ngettext("{n} not found in its source", "{n} not found in their source", count)
+    if verdict == NO_SOURCE:
+        return ngettext("{n} without a source", "{n} without a source", count)
+    return ngettext("{n} could not be told", "{n} could not be told", count)
