@@ -5,7 +5,7 @@ import streamlit as st
 from services.core.i18n import N_
 from ui import embedded, frame
 from ui.i18n import _
-from ui.servers import form, rows
+from ui.servers import engines, form, rows
 from ui.widgets import beside_title
 
 with frame.page(N_("Servers")) as services:
@@ -20,6 +20,8 @@ with frame.page(N_("Servers")) as services:
             with beside_title():
                 if st.button(_("Add a server"), icon=":material/add:", type="primary"):
                     rows.add_dialog(services)
+                if st.button(_("Engines"), icon=":material/deployed_code:"):
+                    engines.dialog(services)
             rows.server_list(services)
         else:
             rows.no_server(services)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from services.chat.answers import ChatService
@@ -14,22 +13,14 @@ from services.chat.choices import Presets
 from services.chat.conversations import Conversations
 from services.chat.making import chat_service
 from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
-from services.core.errors import AppError, InvalidValue, from_row
-from services.core.hub_errors import ModelNotFound, PlanUnknown
-from services.core.i18n import N_
+from services.core.errors import AppError, from_row
 from services.core.machine import machine_id
 from services.core.settings import Settings, model_caches
 from services.gpu.nvml import Nvml
 from services.gpu.service import GpuService
-from services.hub.cards import Card, cards_of, host_of
-from services.hub.catalogue import catalogue
 from services.hub.downloads import Downloads
 from services.hub.embedded import EmbeddedModel
 from services.hub.local_models import LocalModels
-from services.hub.local_models_fit import of_model
-from services.hub.local_models_start import short_name, start_choices
-from services.hub.model_files import read_model
-from services.hub.plan_wish import PLANNED, Fitting, fitting
 from services.hub.tokens import Tokens
 from services.knowledge.chunking.protocol import Unwanted
 from services.knowledge.chunking.tools import OpenChatModel
@@ -49,12 +40,13 @@ from services.llm.client import OpenAIChatModel
 from services.llm.protocol import ChatModel, Endpoint
 from services.monitoring.alerts import AlertService
 from services.monitoring.metrics import Metrics
+from services.planning import Planning
 from services.serving import pip
-from services.serving.engines.registry import ENGINES
 from services.serving.environments import Environments
 from services.serving.figures import FigureBook
 from services.serving.holders import Holders
-from services.serving.ledger import Ledger, gpu_key
+from services.serving.installs import Installs
+from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
 from services.serving.service import ServerService, on_its_way
 from services.store import StateStore
@@ -62,7 +54,6 @@ from services.store.bases import BaseRecord
 from services.store.jobs import JobRecord
 from services.store.preferences import Preferences
 from services.store.product import ProductSettings, choose, product_settings
-from services.store.servers import ServerRecord
 
 EMBEDDED_JOB, EMBEDDED_SUBJECT = "fetch_model", "embedded"
 CPU_PASSAGE_TOKENS = 700
@@ -73,7 +64,7 @@ SLOTS = ("parallel", "max_num_seqs", "num_parallel")
 
 
 @dataclass(frozen=True)
-class Services:
+class Services(Planning):
     """Everything that pages, command line and API use."""
 
     settings: Settings
@@ -94,6 +85,7 @@ class Services:
     transfer: Transfer
     rewriter: OpenChatModel
     """Finds the chat server that rewrites documents into statements."""
+    installs: Installs
 
     @property
     def preferences(self) -> Preferences:
@@ -119,63 +111,6 @@ class Services:
         if chosen.webhook_url != before:
             self.alerts.forget_delivery()
         return chosen
-
-    def room(self) -> tuple[tuple[Card, ...], Card | None]:
-        """The memory that a model could have now: of each GPU, and of the host."""
-        snapshot = self.gpus.now()
-        return cards_of(snapshot), host_of(snapshot)
-
-    def fits(self, engine: str, choices: Mapping[str, Any]) -> Fitting:
-        """Whether a server with these choices would have the memory that is free now, planned from its model's files.
-
-        Raises: InvalidValue, PlanUnknown, ModelUnreadable, PathNotFound.
-        """
-        chosen = ENGINES[engine].spec.of(choices)
-        if engine not in PLANNED:
-            raise PlanUnknown(reason=N_("it can be computed for vLLM and llama.cpp only"))
-        path = Path(chosen.model).expanduser()
-        try:
-            path = path if path.is_absolute() else self.models.find(chosen.model).path
-        except ModelNotFound as error:
-            raise PlanUnknown(reason=N_("the model is not on this machine, so its files cannot be read")) from error
-        return fitting(engine, chosen.row(), read_model(path), *self.room())
-
-    def planned(self, record: ServerRecord) -> Mapping[str, int]:
-        """Bytes by GPU, as the ledger calls them, that a server is planned to take; empty where nobody can tell."""
-        try:
-            found = self.fits(record.engine, record.spec).plan
-        except AppError:
-            return {}
-        keys = {gpu.index: gpu_key(gpu) for gpu in self.gpus.now().gpus}
-        known = [keys[index] for index in found.gpus if index in keys] if found.place == "gpu" else []
-        return dict.fromkeys(known, found.per_gpu.reserved_bytes)
-
-    def serve(self, reference: str, *, preset: str = "", name: str = "") -> ServerRecord:
-        """Add a stopped server for a model on the disk, with what is sensible for it here.
-
-        Args:
-            preset: key of a preset of the catalogue; empty: by the model and the memory that is free.
-            name: of the server; empty: the model's, with a number where that is taken.
-
-        Raises: ModelNotFound, InvalidValue, NameTaken, InvalidSetting; and what the model's own files raise.
-        """
-        model, (cards, host) = self.models.find(reference), self.room()
-        if model.facts.error:
-            raise model.facts.error
-        engine, choices = start_choices(model, of_model(model, cards, host), gpus=len(cards))
-        port = 0
-        if preset:
-            known = {one.key: one for one in catalogue(self.settings.home).presets}.get(preset)
-            if known is None or known.engine not in ENGINES:
-                raise InvalidValue(field=N_("preset"), value=preset, reason=N_("there is no such preset"))
-            engine, port, fields = known.engine, known.port, ENGINES[known.engine].spec.model_fields
-            choices = {"model": str(model.path), **known.for_model(short_name(model), fields)}
-        taken = {record.name for record in self.servers.list()}
-        names = [short_name(model), *(f"{short_name(model)} {number}" for number in range(2, len(taken) + 3))]
-        record = self.servers.create(name or next(one for one in names if one not in taken), engine, choices)
-        if port:
-            self.store.servers.reserve_port(record.id, port)  # another server's port stays its own: then any is taken
-        return record
 
     def embedded_job(self) -> JobRecord | None:
         """How far the fetching of the embedded chat model is; None before the worker has begun."""
@@ -281,6 +216,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         downloads=downloads,
         transfer=transfer,
         rewriter=rewriter,
+        installs=Installs(store.jobs, environments, here),
     )
 
 

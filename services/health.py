@@ -80,7 +80,7 @@ def status(services: Services, language: str = DEFAULT_LANGUAGE) -> dict[str, An
         "home": str(services.settings.home),
         "web": {"running": web.running, "url": web.url},
         "worker": {"running": worker.running, "pid": worker.pid},
-        "servers": [services.servers.row(record) for record in services.servers.list()],
+        "servers": [services.server_row(record, language) for record in services.servers.list()],
         "knowledge_bases": [base_row(summary) for summary in services.knowledge.bases()],
         "gpus": [gpu_row(gpu) for gpu in services.gpus.now().gpus],
         "alerts": [services.alerts.row(alert, language) for alert in services.alerts.open()],

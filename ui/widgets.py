@@ -24,10 +24,13 @@ LOOKS = {
     READY: ("ready", "running", "fits"),
     WORKING: (
         *("indexing", "queued", "reading", "splitting", "embedding"),
-        *("waiting", "starting", "stopping", "downloading", "deleting", "warning", "fits_changed"),
+        *("waiting", "starting", "stopping", "downloading", "installing", "deleting", "warning", "fits_changed"),
     ),
     FAILED: ("failed", "unreachable", "interrupted", "critical", "broken"),
-    STOPPED: ("empty", "stopped", "cancelled", "paused", "does_not_fit"),
+    STOPPED: (
+        *("empty", "stopped", "cancelled", "paused", "does_not_fit"),
+        *("not_installed", "unfinished", "outdated"),
+    ),
 }
 STATES = {state: (look, STATE_WORDS[state]) for look, states in LOOKS.items() for state in states}
 """What each state looks like and is called; the words are the same on every page."""

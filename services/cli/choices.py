@@ -58,3 +58,11 @@ def _take(choices: dict[str, Any], name: str, field: Any, value: str) -> None:
         choices[name] = [*choices.get(name, []), *(part for part in value.split(",") if part)]
     else:
         choices[name] = value
+
+
+def numbers(text: str) -> list[int]:
+    """Whole numbers, such as 0,1. Raises: InvalidValue."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InvalidValue(field="--gpus", value=text, reason=N_("it is no list of numbers"))
+    return [int(part) for part in parts]

@@ -158,7 +158,7 @@ def serve(
     with failing_well():
         services = speaker.services()
         record = services.serve(name, preset=preset, name=server)
-        row = services.servers.row(record, speaker.language)
+        row = services.server_row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("Added the server “{name}”."), name=record.name))
 
 

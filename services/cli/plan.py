@@ -62,7 +62,7 @@ def plan(
         )
         cards, host = _memory(files, gpus, gpu_memory_gib, parallel * pipeline_parallel_size)
         found = plan_memory(files, wish, cards, host)
-        speaker.emit({"model": files.name, **as_row(found, speaker.say)}, lambda: _print(found))
+        speaker.emit({"model": files.name, **as_row(found, speaker.say)}, lambda: print_plan(found))
 
 
 def _parallel(files: ModelFiles, gpus: int | None, stages: int) -> int:
@@ -83,7 +83,8 @@ def _memory(files: ModelFiles, gpus: int | None, memory_gib: float | None, wante
     return found, host
 
 
-def _print(found: MemoryPlan) -> None:
+def print_plan(found: MemoryPlan) -> None:
+    """A plan for people to read."""
     rule, held = found.rule, found.per_gpu
     speaker.line(
         N_("Rule of thumb: {billions} billion parameters × {bits} bits ÷ 8 = {size}."),

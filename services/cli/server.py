@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from services import health
-from services.cli.choices import choices_of
+from services.cli.choices import choices_of, numbers
 from services.cli.output import failing_well, speaker
+from services.cli.plan import print_plan
 from services.core.errors import WorkerNotRunning
 from services.core.i18n import N_
-from services.core.units import milliseconds_text
+from services.core.units import bytes_text, milliseconds_text, percent_text
+from services.hub.plan_types import as_row
 from services.serving import host_keys
 from services.serving.engines.registry import ENGINES, REMOTE
 from services.serving.places import folder_of
@@ -51,7 +53,7 @@ def create(
             record = services.servers.create(name, engine, {**given, **choices_of(known.spec, context.args)})
             for warning in known.spec.of(record.spec).warnings():
                 typer.echo(speaker.say(warning), err=True)
-        row = services.servers.row(record, speaker.language)
+        row = services.server_row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("Added the server “{name}”."), name=name))
 
 
@@ -59,8 +61,8 @@ def create(
 def list_() -> None:
     """List the servers."""
     with failing_well():
-        servers = speaker.services().servers
-        rows = [servers.row(record, speaker.language) for record in servers.list()]
+        services = speaker.services()
+        rows = [services.server_row(record, speaker.language) for record in services.servers.list()]
         columns = [N_("name"), N_("engine"), N_("model"), N_("state"), N_("address")]
         keys = ("name", "engine", "model", "state", "url")
         speaker.emit(rows, lambda: speaker.table(columns, [speaker.values(row, keys) for row in rows]))
@@ -71,8 +73,39 @@ def show(name: Name) -> None:
     """Show one server."""
     with failing_well():
         services = speaker.services()
-        row = services.servers.row(services.servers.show(name), speaker.language)
+        row = services.server_row(services.servers.show(name), speaker.language)
         speaker.emit(row, lambda: speaker.fields(row))
+
+
+@server.command()
+def plan(
+    name: Name,
+    gpus: Annotated[str, typer.Option(help="what if it ran on these, such as 0,1; without it: on its own")] = "",
+) -> None:
+    """Say whether a server would have its memory if it were started now, and what to change."""
+    with failing_well():
+        services = speaker.services()
+        record = services.servers.show(name)
+        found = services.what_if(record, numbers(gpus) if gpus else None).plan
+        speaker.emit({"name": record.name, **as_row(found, speaker.say)}, lambda: print_plan(found))
+
+
+@server.command()
+def estimates(
+    name: Annotated[str, typer.Argument(help="name or id of a server; without it: all", show_default=False)] = "",
+) -> None:
+    """Compare what launches were planned to hold with what the engine reported and what was measured, newest first."""
+    with failing_well():
+        services = speaker.services()
+        found = services.estimates(services.servers.show(name).id if name else "")
+        rows = [one.row() for one in found]
+        columns = [N_("server"), "GPU", N_("planned"), N_("reported"), N_("measured, at most"), N_("error")]
+        words = [
+            [one.server, one.gpu, *map(bytes_text, (one.planned_bytes, one.reported_bytes, one.measured_bytes)),
+             percent_text(one.error_percent)]
+            for one in found
+        ]  # fmt: skip
+        speaker.emit(rows, lambda: speaker.table(columns, words))
 
 
 @server.command()
@@ -150,5 +183,5 @@ def _wish(name: str, verb: Callable[[ServerService], Callable[[str], ServerRecor
         if not health.worker_status(services).running:
             raise WorkerNotRunning()
         record = verb(services.servers)(name)
-        row = services.servers.row(record, speaker.language)
+        row = services.server_row(record, speaker.language)
         speaker.emit(row, lambda: speaker.line(N_("“{name}”: {state}"), name=record.name, state=record.state))

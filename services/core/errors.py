@@ -6,7 +6,7 @@
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
     │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
-    │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged
+    │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged · EngineBusy
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
     │                          PackageMissing · EngineNotInstalled · DatabaseUnavailable · EncoderCrashed
@@ -165,6 +165,11 @@ class PortTaken(ConflictError):
     message = N_("Port {port}, meant for the server “{name}”, is held by another program: {program} (process {pid}).")
     remedy = N_("The server is started again on another port. End that program if it should not be there.")
     retryable = True
+
+
+class EngineBusy(ConflictError):
+    message = N_("The engine {name} is being installed or removed already.")
+    remedy = N_("Wait until that has ended; its state is told by `lectern engine list`.")
 
 
 class EmbedderMismatch(ConflictError):

@@ -30,6 +30,8 @@ STATE_WORDS = {
     "starting": N_("starting"),
     "stopping": N_("stopping"),
     "downloading": N_("downloading"),
+    "installing": N_("installing"),
+    "not_installed": N_("not installed"),
     "deleting": N_("deleting"),
     "failed": N_("failed"),
     "unreachable": N_("not reachable"),

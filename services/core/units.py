@@ -30,3 +30,10 @@ def milliseconds_text(value: float | None) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def percent_text(share: float | None) -> str:
+    """A difference in percent with its sign: +4.2 %, −0.3 %."""
+    if share is None:
+        return UNKNOWN
+    return f"{share:+,.1f} %".replace("-", "−")

@@ -85,6 +85,12 @@ class MemoryPlan:
     reasons: tuple[Reason, ...]
     suggestions: tuple[Suggestion, ...] = ()
 
+    @property
+    def claim_bytes(self) -> int:
+        """What it would take of each GPU, or needs where it does not fit."""
+        held = self.per_gpu
+        return held.reserved_bytes if self.fits else max(held.reserved_bytes, held.total_bytes)
+
 
 def as_row(plan: MemoryPlan, say: Say) -> dict[str, Any]:
     """A plan as JSON values. `say(template, **params)` puts a reason into words."""

@@ -9,24 +9,28 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from services.core.errors import DiskFull, DownloadFailed, InvalidValue
-from services.core.i18n import N_
-from services.core.settings import inherited_environment
-from services.serving.children import ROOT
+from filelock import FileLock, Timeout
 
-PINS = ROOT / "requirements" / "engines"
+from services.core.errors import DiskFull, DownloadFailed, EngineBusy, InvalidValue
+from services.core.i18n import N_
+from services.serving import children, pip
+
+PINS = children.ROOT / "requirements" / "engines"
 STAMP = "built.sha256"
 LOG = "build.log"
 _REQUIREMENT = re.compile(r"^[A-Za-z0-9]", re.MULTILINE)
+_LAST_STEP = "Installing collected packages"
 _STEP = re.compile(r"^(?:Collecting|Requirement already satisfied: |Processing )\s*(\S+)")
 
+LOOK_EVERY_S = 0.2
 Report = Callable[[int, int, str], None]
 """Is told packages looked up, packages in all, and the last one's name."""
 State = Literal["absent", "unfinished", "outdated", "ready"]
@@ -59,20 +63,50 @@ class Environments:
         packages = len(_REQUIREMENT.findall(pins.read_text("utf-8")))
         return Environment(name, self._state(pins, path), path, packages)
 
-    def build(self, name: str, report: Report) -> Environment:
+    def build(self, name: str, report: Report, cancelled: Callable[[], bool] = lambda: False) -> Environment:
         """Make the environment, or bring it to the newest pins; blocks for minutes. pip's own index settings count.
 
-        Raises: InvalidValue, DownloadFailed, DiskFull. What was installed before a failure is kept.
+        Args:
+            cancelled: asked several times a second; then what was installed is kept, and it is unfinished.
+
+        Raises: InvalidValue, EngineBusy, DownloadFailed, DiskFull. What was installed before a failure is kept.
         """
-        found = self.show(name)
-        if found.state == "ready":
-            return found
         pins = self._requirements(name)
-        (found.path / STAMP).unlink(missing_ok=True)
-        found.path.mkdir(parents=True, exist_ok=True)
+        with self._alone(name):
+            found = self.show(name)
+            if found.state == "ready":
+                return found
+            (found.path / STAMP).unlink(missing_ok=True)
+            found.path.mkdir(parents=True, exist_ok=True)
+            if self._made(found, pins, report, cancelled):
+                (found.path / STAMP).write_text(_hash(pins), "utf-8")
+                report(found.packages, found.packages, "")
+        return self.show(name)
+
+    def remove(self, name: str) -> None:
+        """Delete an engine's environment. Raises: InvalidValue, EngineBusy."""
+        path = self.show(name).path
+        with self._alone(name):
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Be the only one, of all processes, that changes an environment. Raises: EngineBusy."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._folder / f"{name}.lock", timeout=0):
+                yield
+        except Timeout:
+            raise EngineBusy(name=name) from None
+
+    def _made(self, found: Environment, pins: Path, report: Report, cancelled: Callable[[], bool]) -> bool:
+        """Whether all was installed; False where it was cancelled."""
         python = found.path / "bin" / "python"
         if not python.exists():
-            self._run(name, [sys.executable, "-m", "venv", str(found.path)], lambda _: None)
+            made = self._run(found.name, [sys.executable, "-m", "venv", str(found.path)], lambda _: None, cancelled)
+            if not made:
+                shutil.rmtree(found.path, ignore_errors=True)
+                return False
         seen: set[str] = set()
 
         def hear(line: str) -> None:
@@ -80,16 +114,12 @@ class Environments:
             if step:
                 seen.add(step.group(1))
                 report(min(len(seen), found.packages), found.packages, step.group(1))
+            elif line.startswith(_LAST_STEP):
+                report(found.packages, found.packages, "")
 
-        pip = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-        self._run(name, [*pip, "--requirement", str(pins)], hear)
-        (found.path / STAMP).write_text(_hash(pins), "utf-8")
-        report(found.packages, found.packages, "")
-        return self.show(name)
-
-    def remove(self, name: str) -> None:
-        """Delete an engine's environment. Raises: InvalidValue."""
-        shutil.rmtree(self.show(name).path, ignore_errors=True)
+        install = ["install", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+        argv = [str(python), "-P", "-c", pip.PIP, *install, "--requirement", str(pins)]
+        return self._run(found.name, argv, hear, cancelled)
 
     def _requirements(self, name: str) -> Path:
         path = self._pins / f"{name}.txt"
@@ -106,28 +136,31 @@ class Environments:
             return "unfinished"
         return "ready" if stamp.read_text("utf-8") == _hash(pins) else "outdated"
 
-    def _run(self, name: str, argv: list[str], hear: Callable[[str], None]) -> None:
-        """Run a step, its output kept in the environment's log."""
-        tail = ""
-        with (
-            (self._folder / name / LOG).open("a", encoding="utf-8") as log,
-            subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env=inherited_environment({"PYTHONUNBUFFERED": "1"}),
-            ) as process,
-        ):
-            for line in process.stdout or ():
-                log.write(line)
-                tail = line.strip().removeprefix("ERROR: ") or tail
-                hear(line)
-        if process.returncode:
+    def _run(self, name: str, argv: list[str], hear: Callable[[str], None], cancelled: Callable[[], bool]) -> bool:
+        """Run a step, its output kept in the environment's log; False where it was cancelled."""
+        path, tail, begun = self._folder / name / LOG, "", ""
+        with path.open("ab") as log, path.open(encoding="utf-8", errors="replace") as told:
+            told.seek(0, 2)
+            step = children.spawn(argv, env={"PYTHONUNBUFFERED": "1"}, output=log.fileno(), new_session=True)
+            try:
+                while True:
+                    ended = step.poll() is not None
+                    *lines, begun = (begun + told.read()).split("\n")
+                    for line in lines:
+                        tail = line.strip().removeprefix("ERROR: ") or tail
+                        hear(line)
+                    if ended:
+                        break
+                    if cancelled():
+                        return False
+                    time.sleep(LOOK_EVERY_S)
+            finally:
+                pip.end(step)
+        if step.returncode:
             if "No space left" in tail:
                 raise DiskFull(path=str(self._folder), needed="10 GiB")
             raise DownloadFailed(name=name, reason=tail[:300])
+        return True
 
 
 def _hash(pins: Path) -> str:

@@ -65,7 +65,7 @@ def download(
             on_progress(_bytes_below(scratch) + _bytes_below(wheels))
             time.sleep(LOOK_EVERY_S)
     finally:
-        _end(pip)
+        end(pip)
         shutil.rmtree(scratch, ignore_errors=True)
     if pip.returncode:
         raise failure(requirement, sha256, told.read_text("utf-8", "replace"), into)
@@ -85,7 +85,7 @@ def failure(requirement: str, sha256: str, told: str, into: Path) -> AppError:
     return DownloadFailed(name=requirement, reason=(errors or lines or ["pip"])[-1].rstrip(".")[:300])
 
 
-def _end(pip: subprocess.Popen[bytes]) -> None:
+def end(pip: subprocess.Popen[bytes]) -> None:
     """Nothing of it stays, however the loop was left."""
     if pip.poll() is None:
         family = [psutil.Process(pip.pid), *psutil.Process(pip.pid).children(recursive=True)]

@@ -319,7 +319,6 @@ class ServerService:
             "state": record.state,
             "url": record.url,
             "pid": record.pid,
-            "plan": None,
             "memory": self.memory(record.id).row(),
             "live": row_of(self.live(record)),
             "note": notes.told(record.note, language) if record.note else None,

@@ -60,6 +60,13 @@ class LedgerRows(Rows[LedgerRecord]):
         )
         return self._all(columns.launch_token == latest, order=[columns.gpu_uuid])
 
+    def planned(self, machine_id: str, server_id: str = "") -> list[LedgerRecord]:
+        """The rows of launches that were planned, of one server or of all, newest first."""
+        columns = self.table.c
+        same = [columns.server_id == server_id] if server_id else []
+        here = (columns.machine_id == machine_id, columns.planned_bytes.is_not(None), *same)
+        return self._all(*here, order=[columns.created_at_ms.desc(), columns.launch_token, columns.gpu_uuid])
+
     def plan(self, launch_token: str, server_id: str, machine_id: str, planned: Mapping[str, int]) -> None:
         """Note what a launch is planned to hold, bytes by GPU. A new launch pushes out the oldest of its server."""
         same = {"launch_token": launch_token, "server_id": server_id, "machine_id": machine_id, "estimated": False}

@@ -29,6 +29,7 @@ from services.serving.supervisor import Supervisor
 from services.worker.downloads import DownloadKeeper
 from services.worker.embedded import Embedded
 from services.worker.folders import FolderKeeper
+from services.worker.installs import InstallKeeper
 from services.worker.jobs import CONCURRENCY, Jobs
 from services.worker.reconcile import Reconciler
 
@@ -64,6 +65,7 @@ class Worker:
         )
         self._downloads = DownloadKeeper(services.downloads, services.machine_id)
         self._folders = FolderKeeper(services.transfer.folders, services.machine_id)
+        self._installs = InstallKeeper(services.installs)
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
         here = partial(services.store.servers.list, services.machine_id)
         self._figures = FigureReader(here, services.store.figures, services.machine_id)
@@ -84,6 +86,7 @@ class Worker:
             Part("memory that engines report", reports.tick, 5_000),
             Part("documents", reconciler.tick, 0),
             Part("downloads", self._downloads.tick, 0),
+            Part("engines", self._installs.tick, 1_000),
             Part("answers", services.chat.mend, 5_000),
             Part("files", services.knowledge.sweep, 10_000),
             Part("folders", self._folders.tick, 1_000),
@@ -107,6 +110,7 @@ class Worker:
         self._embedded.close()
         self._downloads.close()
         self._folders.close()
+        self._installs.close()
         self._courier.close()
         self._figures.close()
         self._sampler.close()

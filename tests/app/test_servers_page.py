@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from streamlit.testing.v1 import AppTest
 
 from services.app import Services
+from services.core.errors import EngineNotInstalled
 from tests.app.pages import field, labels, opened, press, speak, words
+from tests.app.test_server_form import two_cards, watched
 from tests.fakes.chat_server import ChatServer
+from tests.fakes.models_on_disk import folder_model
 
 DEAD = "http://127.0.0.1:9/v1"
 
@@ -112,3 +117,40 @@ def test_a_waiting_server_says_for_whom(services: Services) -> None:
     services.store.servers.update(record.id, state="waiting", wish="running", note=note)
     html = words(opened("4_Servers"))
     assert "when “assistant” has come up" in html and "</span>waiting</span>" in html
+
+
+def test_an_engine_is_installed_from_the_list_of_engines(services: Services, chat_server: ChatServer) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    app = press(opened("4_Servers"), "Engines")
+    assert labels(app).count("Install") >= 3 and "</span>not installed</span>" in words(app)
+    next(button for button in app.button if button.key == "word-download-vllm-").click()
+    press(app, "Engines")
+    assert services.installs.show("vllm").state == "queued"
+    (job,) = services.store.jobs.of_kind(services.machine_id, "install_engine")
+    services.store.jobs.move(job.id, "working", "wished")
+    services.store.jobs.report(job.id, 40, 160, "torch==2.13.0")
+    app = press(opened("4_Servers"), "Engines")
+    assert "torch==2.13.0" in words(app) and "40 / 160 packages" in words(app)
+    press(app, "Cancel", within="Engines")
+    assert services.installs.show("vllm").state == "not_installed"
+
+
+def test_a_server_whose_engine_is_not_installed_offers_to_install_it(services: Services) -> None:
+    record = services.servers.create("one", "transformers", {"model": "org/model"})
+    error = EngineNotInstalled(engine="transformers", reason="")
+    services.store.servers.update(record.id, state="failed", error_code=error.code, error_params=error.params)
+    press(opened("4_Servers"), "Install")
+    assert services.installs.show("transformers").state == "queued"
+    app = press(opened("4_Servers"), "Change")
+    assert "</span>queued</span>" in words(app) and "Cancel" in labels(app)
+
+
+def test_a_server_that_rests_tells_what_it_would_take(services: Services, tmp_path: Path) -> None:
+    watched(tmp_path, two_cards)
+    model = str(folder_model(tmp_path / "models" / "small"))
+    services.servers.create("one", "vllm", {"model": model, "gpus": [1], "gpu_memory_utilization": 0.25})
+    services.servers.create("two", "vllm", {"model": model, "gpus": [0], "gpu_memory_utilization": 0.9})
+    services.servers.create("three", "vllm", {"model": "Org/Not-here"})
+    html = words(opened("4_Servers"))
+    assert "Planned: 19.9 GiB on GPU 1; that is free now." in html
+    assert "GiB on GPU 0; it does not fit now." in html and "Its memory cannot be planned." in html

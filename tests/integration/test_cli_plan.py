@@ -102,3 +102,18 @@ def test_what_is_no_model_is_an_error_with_a_remedy(shell: Shell, tmp_path: Path
     error = json.loads(done.stderr)
     assert error["code"] == "model_unreadable"
     assert error["remedy"]
+
+
+def test_a_server_is_planned_on_its_own_gpus_or_on_others_and_shows_its_plan(shell: Shell, tmp_path: Path) -> None:
+    def told(*words: object) -> Any:
+        command = [sys.executable, "-m", "services", "server", *map(str, words), "--json"]
+        done = subprocess.run(command, cwd=ROOT, env=shell.environment, capture_output=True, text=True, timeout=120)
+        return json.loads(done.stdout or done.stderr)
+
+    shell.scenario.write(Scenario(gpus=(Gpu(0, total=24 * GIB, used=20 * GIB), Gpu(1, total=24 * GIB))))
+    made = told("create", "one", "--engine", "vllm", "--model", written(tmp_path))
+    assert (made["plan"]["fits"], made["plan"]["gpus"]) == (False, [0])
+    other = told("plan", "one", "--gpus", "1")
+    assert (other["fits"], other["gpus"], other["name"]) == (True, [1], "one")
+    assert told("plan", "one", "--gpus", "all")["code"] == "invalid_value"
+    assert told("estimates") == []

@@ -6,7 +6,7 @@ from services.core.units import MIB, UNKNOWN
 from services.gpu.nvml_codes import THROTTLE_REASONS
 from services.gpu.readings import DriverState, Ecc, GpuReading, Pcie, Snapshot
 from ui.gpus.bars import figure, gauge_html, memory_of, share
-from ui.gpus.memory import Looks, memory_html
+from ui.gpus.memory import Looks, Part, memory_html
 from ui.i18n import _, ngettext
 from ui.text import html_text
 
@@ -37,14 +37,14 @@ def _facts(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def card_html(gpu: GpuReading, colours: Looks) -> str:
-    """A GPU; one that does not answer says why."""
+def card_html(gpu: GpuReading, colours: Looks, planned: Part | None = None) -> str:
+    """A GPU, with what is planned for it; one that does not answer says why."""
     name = gpu.name or _("unknown model")
     head = f'<header><span class="index">GPU {gpu.index}</span><span class="name">{html_text(name)}</span></header>'
     if gpu.error:
         return f'<article class="gpu lost">{head}{_lost_html(gpu.error)}</article>'
     return (
-        f'<article class="gpu">{head}{memory_html(gpu, colours)}'
+        f'<article class="gpu">{head}{memory_html(gpu, colours, planned)}'
         f'<div class="gauges">{_gauges_html(gpu)}</div><dl>{_details_html(gpu)}</dl></article>'
     )
 

@@ -22,10 +22,12 @@ from services.store.servers import ServerRecord
 from ui import errors
 from ui.gpus import charts
 from ui.gpus.cards import card_html, no_gpu_html, stale_html, summary_html
+from ui.gpus.estimates import estimates_html
 from ui.gpus.host import host_html
-from ui.gpus.memory import all_looks
+from ui.gpus.memory import PLANNED, Part, all_looks
 from ui.gpus.processes import processes_html
 from ui.gpus.servers import ledger_html, managed, states
+from ui.gpus.what_if import Planned, planned
 from ui.i18n import _, language
 
 STYLE = Path(__file__).with_name("style.css")
@@ -43,6 +45,7 @@ class View:
     taken_at_ms: int
     language: str
     server_ids: tuple[str, ...]
+    planned: Planned | None
     snapshot: Snapshot = field(compare=False)
 
 
@@ -77,10 +80,14 @@ def live(services: Services, records: Sequence[ServerRecord], processes: Any, *,
     st.fragment(run_every=TICK_S)(_tick)(services, states(records), processes, with_gpus)
 
 
-def steady(services: Services, ledgers: Mapping[str, Any]) -> None:
-    """What need not be new each second: the servers' ledgers, in their places by id, and the history."""
+def steady(services: Services, ledgers: Mapping[str, Any], plans: Any) -> None:
+    """What need not be new each second: the servers' ledgers, in their places by id, and the history.
+
+    Args:
+        plans: the place that tells how good earlier plans were.
+    """
     with st.container(key="lectern-history"):
-        st.fragment(run_every=STEADY_S)(_steady)(services, ledgers)
+        st.fragment(run_every=STEADY_S)(_steady)(services, ledgers, plans)
 
 
 def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any, with_gpus: bool) -> None:
@@ -89,7 +96,8 @@ def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any
         look = now_ms() // 1000 % LOOK_S == 0
         if bool(snapshot.gpus) != with_gpus or (look and states(managed(services)) != shown):
             st.rerun()
-        drawn = drawing(View(snapshot.taken_at_ms, language(), tuple(id for id, *_rest in shown), snapshot))
+        ids = tuple(id for id, *_rest in shown)
+        drawn = drawing(View(snapshot.taken_at_ms, language(), ids, planned(), snapshot))
         told = f"{drawn.summary}{_age_html(snapshot)}"
         summary = f'<div class="summary">{told}</div>' if told else ""
         st.html(Ready(f'<div class="lectern-gpus">{summary}{drawn.overview}</div>'))
@@ -97,11 +105,14 @@ def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any
             processes.html(Ready(drawn.processes))
 
 
-def _steady(services: Services, ledgers: Mapping[str, Any]) -> None:
+def _steady(services: Services, ledgers: Mapping[str, Any], plans: Any) -> None:
     with errors.shown():
         snapshot = services.gpus.now()
         for id, place in ledgers.items():
             place.html(ledger_html(services.servers.memory(id), snapshot))
+        compared = estimates_html(services.estimates()) if ledgers else ""
+        if compared:
+            plans.html(compared)
         charts.history(services, snapshot)
 
 
@@ -110,7 +121,8 @@ def drawing(view: View) -> Drawn:
     """What is made of a snapshot: once, for all who look at the same moment in the same language."""
     snapshot = view.snapshot
     colours = all_looks(snapshot, view.server_ids)
-    cards = "".join(card_html(gpu, colours) for gpu in snapshot.gpus)
+    put = _put(view.planned)
+    cards = "".join(card_html(gpu, colours, put.get(gpu.index)) for gpu in snapshot.gpus)
     shown = f'<div class="cards">{cards}</div>' if cards else no_gpu_html(snapshot.driver)
     processes = processes_html(snapshot, colours) if snapshot.gpus else ""
     return Drawn(
@@ -118,6 +130,13 @@ def drawing(view: View) -> Drawn:
         f"{shown}{host_html(snapshot.host)}",
         processes and f'<div class="lectern-gpus">{processes}</div>',
     )
+
+
+def _put(planned: Planned | None) -> dict[int, Part]:
+    """What is planned, by the GPU that it was put on."""
+    if planned is None:
+        return {}
+    return {index: Part(PLANNED, planned.name, amount, planned.model) for index, amount in planned.gpus}
 
 
 def _age_html(snapshot: Snapshot) -> str:

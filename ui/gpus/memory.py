@@ -17,7 +17,9 @@ Looks = Mapping[str, str]
 SERIES = 5
 """Colours for servers; the sixth of the series is a grey, and others' processes are grey."""
 OTHERS, UNATTRIBUTED, DRIVER, FREE = "others", "unattributed", "driver", "free"
+PLANNED, MISSING = "planned", "missing"
 ESTIMATE = "estimate"
+MISSING_ICON = '<span class="lectern-icon" aria-hidden="true">warning</span>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +45,33 @@ def all_looks(snapshot: Snapshot, server_ids: Sequence[str]) -> dict[str, str]:
     return looks([*server_ids, *sorted(unknown)])
 
 
-def memory_html(gpu: GpuReading, colours: Looks) -> str:
-    """The bar of a GPU, its legend, and its MIG instances."""
+def memory_html(gpu: GpuReading, colours: Looks, planned: Part | None = None) -> str:
+    """The bar of a GPU, its legend, and its MIG instances.
+
+    Args:
+        planned: what would be held as well if a server were started.
+    """
     held = list(parts(gpu.holdings or (), colours))
-    told = [*held, *_rest(gpu)]
+    told = [*held, *_rest(gpu, planned)]
     figures = memory_of(gpu.used_bytes, gpu.total_bytes)
     title = _("GPU memory")
-    bar = bar_html(
-        f"{title}: {figures}",
-        [(part.look, share(part.held_bytes, gpu.total_bytes)) for part in told if part.look != FREE],
-        tall=True,
-    )
+    bar = bar_html(f"{title}: {figures}", _widths(told, gpu.total_bytes), tall=True)
     legend = "".join(_legend_html(part) for part in told)
     return (
         f'<div class="line"><span class="label">{html_text(title)}</span>'
         f'<span class="value">{figures}</span></div>{bar}<ul class="legend">{legend}</ul>'
         f"{''.join(_mig_html(gpu, instance, colours) for instance in gpu.mig)}"
     )
+
+
+def _widths(told: Iterable[Part], total: int | None) -> Iterator[tuple[str, float | None]]:
+    """The parts of the bar; what is planned ends at the capacity."""
+    room = 100.0
+    for part in told:
+        if part.look not in (FREE, MISSING):
+            width = share(part.held_bytes, total)
+            yield part.look, width if width is None or part.look != PLANNED else min(width, room)
+            room = max(0.0, room - (width or 0.0))
 
 
 def parts(holdings: Iterable[Holding], colours: Looks) -> Iterator[Part]:
@@ -88,21 +100,26 @@ def parts(holdings: Iterable[Holding], colours: Looks) -> Iterator[Part]:
         yield Part(OTHERS, ngettext("{n} other process", "{n} other processes", len(others)), held)
 
 
-def _rest(gpu: GpuReading) -> Iterator[Part]:
+def _rest(gpu: GpuReading, planned: Part | None) -> Iterator[Part]:
     unattributed = gpu.used_bytes if gpu.holdings is None else gpu.unattributed_bytes
     if unattributed != 0:
         yield Part(UNATTRIBUTED, _("not attributed"), unattributed)
     if gpu.reserved_bytes:
         yield Part(DRIVER, _("kept by the driver"), gpu.reserved_bytes)
-    yield Part(FREE, _("free"), gpu.free_bytes)
+    left = gpu.free_bytes
+    if planned:
+        yield planned
+        left = None if left is None or planned.held_bytes is None else left - planned.held_bytes
+    yield Part(FREE, _("free"), left) if left is None or left >= 0 else Part(MISSING, _("missing"), -left)
 
 
 def _legend_html(part: Part) -> str:
     model = f'<span class="model">{html_text(part.model)}</span>' if part.model else ""
-    tag = f'<span class="tag">{html_text(_("estimated"))}</span>' if part.estimated else ""
-    server = ' class="server"' if part.look[0] == "s" else ""
+    word = _("planned") if part.look == PLANNED else _("estimated") if part.estimated else ""
+    tag = f'<span class="tag">{html_text(word)}</span>' if word else ""
+    server = ' class="server"' if part.look[0] == "s" or part.look == PLANNED else ""
     return (
-        f"<li{server}>{swatch_html(part.look)}"
+        f"<li{server}>{MISSING_ICON if part.look == MISSING else swatch_html(part.look)}"
         f'<span class="who"><span class="name">{html_text(part.name)}</span>{model}{tag}</span>'
         f'<span class="amount">{bytes_text(part.held_bytes)}</span></li>'
     )

@@ -13,9 +13,12 @@ from services.core.errors import AppError, EngineNotInstalled
 from services.core.units import UNKNOWN, bytes_text
 from services.hub.plan_types import MemoryPlan
 from services.hub.plan_wish import Fitting, choices_of
+from services.serving.engines.registry import ENGINES
+from services.store.servers import ServerRecord
 from ui import i18n
 from ui.gpus.bars import bar_html, share, swatch_html
 from ui.i18n import _
+from ui.servers import engines
 from ui.text import html_text, markdown_text
 from ui.widgets import remark, safe_text, state_html
 
@@ -48,15 +51,36 @@ def answer(services: Services, engine: str, choices: Mapping[str, Any], take: Ta
         ),
         muted=True,
     )
+    verdict(plan)
+    _suggestions(engine, plan, take)
+    st.html(STYLE)
+    st.html(memory_html(found))
+
+
+def summary(services: Services, record: ServerRecord) -> str:
+    """One line about a server that rests: what it would take, and whether that is free."""
+    try:
+        found = services.what_if(record).plan
+    except AppError:
+        return _("Its memory cannot be planned.")
+    amount = bytes_text(found.claim_bytes)
+    if found.place == "gpu":
+        claims = ", ".join(_("{amount} on GPU {index}", amount=amount, index=index) for index in found.gpus)
+    else:
+        claims = _("{amount} on this machine", amount=amount)
+    if found.fits:
+        return _("Planned: {claims}; that is free now.", claims=claims)
+    return _("Planned: {claims}; it does not fit now.", claims=claims)
+
+
+def verdict(plan: MemoryPlan) -> None:
+    """Whether it fits, and why or why not."""
     helped = any(suggestion.flags for suggestion in plan.suggestions)
     st.html(state_html("fits" if plan.fits else "fits_changed" if helped else "does_not_fit"))
     for reason in plan.reasons:
         safe_text(reason.words(_))
     if 0 < plan.max_model_len_that_fits < plan.max_model_len:
         safe_text(_("Longest context that fits: {tokens} tokens.", tokens=f"{plan.max_model_len_that_fits:,}"))
-    _suggestions(engine, plan, take)
-    st.html(STYLE)
-    st.html(memory_html(found))
 
 
 def command(services: Services, engine: str, choices: Mapping[str, Any]) -> None:
@@ -73,6 +97,9 @@ def command(services: Services, engine: str, choices: Mapping[str, Any]) -> None
         install = reason["params"].get("command") if isinstance(reason, Mapping) else None
         if install:
             st.code(install, language="bash", wrap_lines=True)
+        environment = ENGINES[engine].environment
+        if environment and install:
+            engines.offer(services, environment)
         return
     st.code(text, language="bash", wrap_lines=True)
     safe_text(_("It is given a free port at its start. Keys and passwords are masked."), muted=True, small=True)

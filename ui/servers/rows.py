@@ -5,14 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from services.app import Services
-from services.core.errors import AppError, from_row
+from services.core.errors import AppError, EngineNotInstalled, from_row
 from services.core.units import milliseconds_text
 from services.serving import notes
+from services.serving.engines.registry import ENGINES
 from services.serving.states import AT_REST, COMING
 from services.store.servers import ServerRecord
 from ui import errors, i18n
 from ui.i18n import _
-from ui.servers import form, live, log, snippets
+from ui.servers import engines, form, live, log, plan, snippets
 from ui.text import markdown_text
 from ui.widgets import empty_state, facts_line, icon_button, mono, remark, row, safe_text
 
@@ -35,20 +36,21 @@ def no_server(services: Services) -> None:
 
 def server_list(services: Services) -> None:
     """Every server as a row; states refresh by themselves."""
-    st.fragment(run_every=POLL_S)(_states)(services, [record.id for record in services.servers.list()])
+    plans: dict[str, str] = {}  # of servers that rest: made once, for it reads the model's files
+    st.fragment(run_every=POLL_S)(_states)(services, [record.id for record in services.servers.list()], plans)
 
 
-def _states(services: Services, ids: list[str]) -> None:
+def _states(services: Services, ids: list[str], plans: dict[str, str]) -> None:
     with errors.shown():
         records = services.servers.list()
         if [record.id for record in records] != ids:
             st.rerun()
         with st.container(key="lectern-servers"):
             for record in records:
-                _server(services, record)
+                _server(services, record, plans)
 
 
-def _server(services: Services, record: ServerRecord) -> None:
+def _server(services: Services, record: ServerRecord, plans: dict[str, str]) -> None:
     engine = record.engine if record.managed else _("remote")
     with row(record.name, [engine, record.model, record.url], record.state) as beneath:
         at_rest = record.managed and record.state in AT_REST and record.wish not in COMING
@@ -71,6 +73,11 @@ def _server(services: Services, record: ServerRecord) -> None:
     with beneath:
         if record.error_code and record.state in ("failed", "unreachable", "starting"):
             _failure(services, record)
+        if at_rest:
+            plans.setdefault(record.id, plan.summary(services, record))
+            safe_text(plans[record.id], muted=True, small=True)
+        else:
+            plans.pop(record.id, None)
         if record.note:
             safe_text(notes.told(record.note, i18n.language()), muted=True, small=True)
         _shown_test(record)
@@ -91,7 +98,11 @@ def _failure(services: Services, record: ServerRecord) -> None:
     """Why a server failed: what its log shows where it was diagnosed, with the line; and the start that mends it."""
     causes = services.servers.diagnoses(record)
     if not causes:
-        remark(from_row(record.error_code or "", record.error_params).render(i18n.language()))
+        error = from_row(record.error_code or "", record.error_params)
+        remark(error.render(i18n.language()))
+        environment = ENGINES[record.engine].environment if record.engine in ENGINES else None
+        if isinstance(error, EngineNotInstalled) and environment and not record.spec.get("program"):
+            engines.row_of(services, environment, record.id)
         return
     remark(causes[0].render(i18n.language()))
     for line in causes[0].evidence.line.splitlines()[:EVIDENCE_LINES]:
