@@ -25,10 +25,11 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from services.app import Services, bootstrap
-from services.chat.prompts import plain_messages
+from services.chat.assembly import plain_parts
+from services.chat.memory import Remembered
+from services.chat.parts import messages_of
 from services.core.clock import ticks_ms
 from services.core.settings import load
-from services.llm.estimate import estimated_tokens
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, DELAY_S = 40, 0.1
@@ -93,7 +94,7 @@ def measured(services: Services, server: str, url: str, model: str, rounds: int)
 
 def ask_straight(client: httpx2.Client, url: str, model: str, question: str) -> float:
     """Milliseconds until the server's first text is there."""
-    prompt = plain_messages([], question, 4096, estimated_tokens)
+    prompt = messages_of(plain_parts(question, Remembered("", ())))
     messages = [{"role": message.role, "content": message.content} for message in prompt]
     body = {"model": model, "messages": messages, "max_tokens": 8, "stream": True}
     begin, first = ticks_ms(), 0.0

@@ -20,7 +20,7 @@ from services.store import StateStore
 from services.store.servers import ServerRecord
 
 HERE = "here"
-LONGEST_START_S = 170.0
+LONGEST_START_S = 600.0
 
 
 class Desk:
