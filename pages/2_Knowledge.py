@@ -4,6 +4,7 @@ import streamlit as st
 
 from services.core.i18n import N_
 from ui import bases, documents, errors, frame, transfer
+from ui.chunks import view
 from ui.i18n import _
 from ui.widgets import beside_title, empty_state, facts_line
 
@@ -39,6 +40,9 @@ with frame.page(N_("Knowledge")) as services:
             bases.delete_dialog(services, summary)
         transfer.menu(services, summary)
     facts_line(*bases.facts(summary))
+    if view.opened():
+        view.chunk_view(services, summary)
+        st.stop()
     documents.upload(services, summary.base)
     documents.refused_files()
     if summary.counts.documents:
@@ -49,3 +53,5 @@ with frame.page(N_("Knowledge")) as services:
             _("Drop files in the area above. Each one is read, cut into chunks and embedded; then you can ask."),
             key="no-documents",
         )
+        with st.container(horizontal_alignment="center"):
+            st.button(_("See how a sample is cut"), icon=":material/content_cut:", on_click=view.open_chunks)

@@ -29,6 +29,7 @@ from services.knowledge.embedders.likeness import likeness
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
+from services.knowledge.retrieval import MOST_HITS
 from services.knowledge.search_types import SearchFilter, SearchOptions
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
@@ -36,6 +37,7 @@ from services.knowledge.transfer.archive import Archives
 from services.knowledge.transfer.folders import Folders
 from services.knowledge.transfer.langchain_import import LangchainImports
 from services.knowledge.transfer.service import Transfer
+from services.knowledge.types import Hit
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import ChatModel, Endpoint
 from services.monitoring.alerts import AlertService
@@ -59,6 +61,8 @@ EMBEDDED_JOB, EMBEDDED_SUBJECT = "fetch_model", "embedded"
 CPU_PASSAGE_TOKENS = 700
 """What two cores read in about 15 seconds; a GPU reads thousands in one."""
 PASSAGE_TOKENS = 4000
+SEVERAL_TO_ONE = 3
+"""Times as many hits are searched where several of them may be shown as one passage."""
 SLOTS = ("parallel", "max_num_seqs", "num_parallel")
 """What engines call the number of requests that they answer at once."""
 
@@ -226,28 +230,17 @@ def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str,
     for base in map(knowledge.base, base_ids):
         narrowed = _narrowed(knowledge, base, filters)
         if narrowed is not None:
-            options = SearchOptions(top_k=top_k, filter=narrowed)
+            several = SEVERAL_TO_ONE if base.chunker in ("parent_child", "propositions") else 1
+            options = SearchOptions(top_k=min(top_k * several, MOST_HITS), filter=narrowed)
             results.append((base, knowledge.search(base, question, options)))
     hits = [(base, hit) for base, result in results for hit in result.hits]
     hits.sort(key=lambda found: -found[1].score)
-    passages = [
-        Passage(
-            number=number,
-            chunk_id=hit.chunk.chunk_id,
-            document_id=hit.chunk.document_id,
-            revision=hit.chunk.revision,
-            document=hit.chunk.document,
-            page=hit.chunk.page,
-            start=hit.chunk.start,
-            end=hit.chunk.end,
-            heading=hit.chunk.heading,
-            text=hit.chunk.text,
-            score=hit.score,
-            base_id=base.id,
-            base_name=base.name,
-        )
-        for number, (base, hit) in enumerate(hits[:top_k], 1)
-    ]
+    # Several chunks may be shown as one stretch; it is shown once, for the best of them.
+    shown: dict[tuple[str, str, int, int], tuple[BaseRecord, Hit]] = {}
+    for base, hit in hits:
+        place = (base.id, hit.chunk.document_id, hit.chunk.shown_start, hit.chunk.shown_end)
+        shown.setdefault(place, (base, hit))
+    passages = [_passage(number, *found) for number, found in enumerate(list(shown.values())[:top_k], 1)]
     timings: Counter[str] = Counter()
     for _, result in results:
         timings.update(result.timings_ms)
@@ -256,6 +249,28 @@ def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str,
         for base, result in results
     ]
     return Found(searched, passages, dict(timings))
+
+
+def _passage(number: int, base: BaseRecord, hit: Hit) -> Passage:
+    chunk = hit.chunk
+    return Passage(
+        number=number,
+        chunk_id=chunk.chunk_id,
+        document_id=chunk.document_id,
+        revision=chunk.revision,
+        document=chunk.document,
+        page=chunk.page,
+        start=chunk.shown_start,
+        end=chunk.shown_end,
+        heading=chunk.heading,
+        text=chunk.shown_text,
+        context=chunk.context,
+        found_start=chunk.start,
+        found_end=chunk.end,
+        score=hit.score,
+        base_id=base.id,
+        base_name=base.name,
+    )
 
 
 def _narrowed(knowledge: KnowledgeService, base: BaseRecord, filters: Filters) -> SearchFilter | None:

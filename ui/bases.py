@@ -6,11 +6,12 @@ import streamlit as st
 
 from services.app import Services
 from services.core.i18n import LANGUAGES, N_, translate
-from services.knowledge.chunking.registry import chunker_spec
+from services.knowledge.chunking.registry import STRATEGIES
 from services.knowledge.samples import SAMPLE_QUESTIONS
 from services.knowledge.service import BaseSummary
 from services.store.bases import BaseRecord
 from ui import errors
+from ui.chunks.choice import choose as choose_spec
 from ui.i18n import _, language, ngettext
 from ui.widgets import safe_text
 
@@ -45,12 +46,22 @@ def facts(summary: BaseSummary) -> list[str]:
     words = [
         ngettext("{n} document", "{n} documents", counts.documents),
         ngettext("{n} chunk", "{n} chunks", counts.chunks),
-        _("chunks of {size}/{overlap} characters", size=base.chunk_size, overlap=base.chunk_overlap),
+        _(
+            "chunks: {strategy} {size}/{overlap}",
+            strategy=_strategy(base),
+            size=base.chunk_size,
+            overlap=base.chunk_overlap,
+        ),
         _("embedder {name}", name=base.embedder),
     ]
     if counts.failed:
         words.append(ngettext("{n} failed", "{n} failed", counts.failed))
     return words
+
+
+def _strategy(base: BaseRecord) -> str:
+    known = STRATEGIES.get(base.chunker)
+    return _(known.title) if known else base.chunker
 
 
 def add_samples(services: Services) -> BaseRecord:
@@ -73,20 +84,16 @@ def is_sample(services: Services, base_id: str) -> bool:
 
 
 def create_dialog(services: Services) -> None:
-    """Ask for name and chunk sizes, and make the base."""
+    """Ask for a name and how documents are cut, and make the base."""
 
     @st.dialog(_("New knowledge base"))
     def ask() -> None:
-        product = services.product
-        with errors.shown(), st.form("new-base", border=False):
+        with errors.shown():
             name = st.text_input(_("Name"), max_chars=80, placeholder=_("for example: Handbook"))
             with st.expander(_("How documents are cut")):
-                size = st.number_input(_("Characters of a chunk"), 50, 20_000, product.chunk_size, step=50)
-                overlap = st.number_input(
-                    _("Characters that neighbouring chunks share"), 0, 10_000, product.chunk_overlap, step=10
-                )
-            if st.form_submit_button(_("Create"), type="primary"):
-                base = services.knowledge.create(name, chunker_spec(size=int(size), overlap=int(overlap)))
+                spec = choose_spec(services.product, None, "new-base", columns=1)
+            if st.button(_("Create"), type="primary"):
+                base = services.knowledge.create(name, spec)
                 st.session_state[CHOSEN] = base.id
                 st.rerun()
 

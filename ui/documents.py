@@ -15,6 +15,7 @@ from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
 from ui import errors, i18n
+from ui.chunks.view import open_chunks
 from ui.i18n import _, ngettext
 from ui.widgets import icon_button, progress_row, remark, row, safe_text
 
@@ -118,6 +119,11 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
                 on_click=errors.attempt,
                 args=(services.knowledge.retry, base, document.document_id),
             )
+        if document.chunks:
+            see = _("See the chunks of {name}", name=document.name)
+            if icon_button(see, ":material/content_cut:", key=f"chunks-{document.document_id}"):
+                open_chunks(document.document_id)
+                st.rerun()
         remove = _("Remove {name}", name=document.name)
         if icon_button(remove, ":material/delete:", key=f"remove-{document.document_id}"):
             _confirm_removal(services, base, document)

@@ -180,13 +180,13 @@ def _original(services: Services, base: BaseRecord, passage: Passage) -> Path | 
 
 def _regions(services: Services, base: BaseRecord, passage: Passage) -> tuple[Region, ...]:
     try:
-        return services.knowledge.regions(base, passage.document_id, passage.revision, passage.start, passage.end)
+        return services.knowledge.regions(base, passage.document_id, passage.revision, *passage.found)
     except NotFoundError:
         return ()
 
 
 def _surroundings(services: Services, base: BaseRecord, passage: Passage) -> Surroundings | None:
     try:
-        return services.knowledge.surroundings(base, passage.document_id, passage.revision, passage.start, passage.end)
+        return services.knowledge.surroundings(base, passage.document_id, passage.revision, *passage.found)
     except NotFoundError:
         return None

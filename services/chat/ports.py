@@ -22,6 +22,16 @@ class Passage(PromptPassage):
     score: float
     base_id: str = ""
     base_name: str = ""
+    found_start: int | None = None
+    """Where the chunk begins that was found, within a passage that shows more around it; None: the passage itself."""
+    found_end: int | None = None
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """The span that is marked where the passage is shown in its document."""
+        if self.found_start is None or self.found_end is None:
+            return self.start, self.end
+        return self.found_start, self.found_end
 
     def row(self) -> dict[str, Any]:
         """As stored with the turn."""

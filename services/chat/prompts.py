@@ -35,6 +35,8 @@ class PromptPassage:
     start: int
     end: int
     text: str
+    context: str = ""
+    """What the model needs to know before it, such as the header row of a table; no part of the span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ def _framed(passage: PromptPassage, number: int, wording: _Wording) -> str:
     source = " ".join(_harmless(passage.document).split())
     if passage.page is not None:
         source += ", " + wording.page.format(page=passage.page)
-    return f"<passage {number}: {source}>\n{_harmless(passage.text.strip())}\n</passage {number}>"
+    said = f"{passage.context}\n{passage.text}".strip()
+    return f"<passage {number}: {source}>\n{_harmless(said)}\n</passage {number}>"
 
 
 def _harmless(text: str) -> str:

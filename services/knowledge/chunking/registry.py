@@ -23,6 +23,9 @@ from services.knowledge.chunking.sentences import SentencesChunker
 from services.knowledge.chunking.table_rows import TableRowsChunker, TableRowsSpec
 from services.knowledge.chunking.tokens import TokensChunker, TokensSpec
 from services.store.bases import BaseRecord
+from services.store.product import ProductSettings
+
+LEAST_NEW_SHARE = 4
 
 
 class CharactersSpec(ChunkerSpec):
@@ -135,6 +138,22 @@ def chunker_spec(key: str | None = None, **given: Any) -> ChunkerSpec:
         raise InvalidValue(field=str(first["loc"][0]), value=first["input"], reason=reason) from error
     spec.check()
     return spec
+
+
+def wished_spec(product: ProductSettings, key: str | None = None, **given: Any) -> ChunkerSpec:
+    """The spec of what was given, with the installation's own sizes where they belong to the strategy.
+
+    Where only the size was given, the usual overlap is made smaller if it has to be. Raises: InvalidValue.
+    """
+    usual: dict[str, Any] = {}
+    if key in (None, "recursive"):
+        usual = {"size": product.chunk_size, "overlap": product.chunk_overlap}
+    elif "overlap" in _strategy(key or "recursive").spec.model_fields:
+        usual = {"overlap": _strategy(key or "recursive").spec.model_fields["overlap"].default}
+    size = given.get("size")
+    if isinstance(size, int):
+        usual["overlap"] = min(usual["overlap"], size // LEAST_NEW_SHARE)
+    return chunker_spec(key, **{**usual, **{name: value for name, value in given.items() if value is not None}})
 
 
 def spec_of(base: BaseRecord) -> ChunkerSpec:

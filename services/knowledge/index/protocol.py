@@ -180,6 +180,10 @@ class BaseStore(Protocol):
         """The visible chunks among these ids, in the order asked."""
         ...
 
+    def chunks_of(self, document_id: str, revision: int) -> list[Chunk]:
+        """The stored chunks of a revision in order, visible or not."""
+        ...
+
     def counts(self) -> BaseCounts:
         """What searches find now, and how many documents have settled."""
         ...

@@ -11,6 +11,7 @@ from typing import Any
 from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import (
     BaseCounts,
+    Chunk,
     DocumentRow,
     DocumentState,
     Extracted,
@@ -171,6 +172,16 @@ def chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int]) -> list[Sto
     read = _TextsRead(connection)
     found = {row["chunk_id"]: StoredChunk(**dict(row), shown_text=read.shown(row)) for row in rows}
     return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
+
+
+def chunks_of(connection: sqlite3.Connection, document_id: str, revision: int) -> list[Chunk]:
+    """The stored chunks of a revision in order."""
+    rows = connection.execute(
+        'SELECT ordinal, start, "end", text, page, heading, context, embed_text, shown_start, shown_end FROM chunks'
+        " WHERE document_id = ? AND revision = ? ORDER BY ordinal",
+        (document_id, revision),
+    )
+    return [Chunk(**dict(row)) for row in rows]
 
 
 class _TextsRead:

@@ -212,6 +212,11 @@ class LocalBaseStore:
         with self._connections.reading() as connection:
             return rows.chunks(connection, chunk_ids)
 
+    def chunks_of(self, document_id: str, revision: int) -> list[Chunk]:
+        """The stored chunks of a revision in order, visible or not."""
+        with self._connections.reading() as connection:
+            return rows.chunks_of(connection, document_id, revision)
+
     def counts(self) -> BaseCounts:
         """What searches find now, and how many documents have settled."""
         with self._connections.reading() as connection:

@@ -1,0 +1,1 @@
+"""What the view of chunks is made of: parameters, sizes, and the text in colours."""
