@@ -9,15 +9,16 @@ import streamlit as st
 
 from services.app import Services
 from services.chat.checking.answers import checks_of
+from services.chat.conversations import Versions
+from services.chat.notes import told
 from services.chat.ports import Passage
 from services.chat.turns import ATTACHED, passages_of
 from services.core.clock import now_ms
 from services.core.errors import from_row
-from services.core.phrases import state_word
 from services.core.units import milliseconds_text
-from services.serving.engines.registry import EMBEDDERS
 from services.store.conversations import TurnRecord
 from ui import citations, errors, i18n
+from ui.chat.actions import actions, question_editor
 from ui.checks import summary
 from ui.i18n import _, ngettext
 from ui.widgets import facts_line, progress_row, remark, safe_text
@@ -25,65 +26,34 @@ from ui.widgets import facts_line, progress_row, remark, safe_text
 POLL_S = 0.12
 WAIT_S = 1.0
 READER, MODEL = ":material/person:", ":material/menu_book:"
-PLAIN = ""
 
 
-def composer(
-    services: Services, base_id: str | None, server_id: str | None
-) -> tuple[str | None, str | None, str | None]:
-    """What to ask, of what, of whom: question, base id and server id; the question is None until one is sent."""
-    names = {PLAIN: _("No documents: plain chat")} | {
-        summary.base.id: summary.base.name for summary in services.knowledge.bases()
-    }
-    servers = {record.id: record for record in services.servers.list() if record.engine not in EMBEDDERS}
-    with st.bottom:
-        with st.container(horizontal=True, wrap=False, key="lectern-composer"):
-            wanted = base_id if base_id in names else list(names)[-1] if base_id is None else PLAIN
-            base = st.selectbox(
-                _("Ask about"),
-                list(names),
-                index=list(names).index(wanted or PLAIN),
-                format_func=names.__getitem__,
-                label_visibility="collapsed",
-                icon=":material/library_books:",
-            )
-            server = st.selectbox(
-                _("Server"),
-                list(servers),
-                index=list(servers).index(server_id) if server_id in servers else 0,
-                format_func=lambda id: f"{servers[id].name} · {state_word(servers[id].state, i18n.language())}",
-                placeholder=_("no server yet"),
-                disabled=not servers,
-                label_visibility="collapsed",
-                icon=":material/dns:",
-            )
-        placeholder = _("Ask “{base}” a question", base=names[base or PLAIN]) if base else _("Write a message")
-        question = st.chat_input(placeholder, key="chat.input")
-    return question, base or None, server
-
-
-def last_base(turns: list[TurnRecord]) -> str | None:
-    """The base that a conversation was last asked about, "" for none; None before its first question."""
-    return ((turns[-1].base_ids or (PLAIN,))[0]) if turns else None
-
-
-def past_turn(services: Services, owner: str, turn: TurnRecord) -> None:
-    """A turn that has ended."""
-    _question(turn)
+def past_turn(services: Services, owner: str, turn: TurnRecord, versions: Versions | None = None) -> None:
+    """A turn that has ended, with what can be done with it."""
+    with st.chat_message("user", avatar=READER):
+        if not question_editor(services, owner, turn):
+            safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
-        passages = passages_of(turn)
-        if turn.answer.strip():
-            checks = checks_of(turn.settings)
-            citations.answer(turn.answer, turn.id, {p.number: citations.hover(p) for p in passages}, checks=checks)
-            summary(checks)
+        _said(turn)
         _outcome(services, owner, turn)
-        facts_line(*_facts(turn, passages))
+        _told(turn)
+        actions(services, owner, turn, versions)
+
+
+def read_turn(turn: TurnRecord) -> None:
+    """A turn of somebody else's conversation, only to be read."""
+    with st.chat_message("user", avatar=READER):
+        safe_text(turn.question)
+    with st.chat_message("assistant", avatar=MODEL):
+        _said(turn)
+        _told(turn)
 
 
 def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnRecord], None]) -> None:
     """A turn that grows, until it has ended: then the page is drawn anew. Its passages are handed on when found."""
     announced = bool(turn.passages)
-    _question(turn)
+    with st.chat_message("user", avatar=READER):
+        safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
         stop, status, body = st.empty(), st.empty(), st.empty()
         stop.button(
@@ -93,8 +63,9 @@ def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnR
             on_click=errors.attempt,
             args=(services.chat.stop, turn.id),
         )
+        drawn = ""
         while turn.live:
-            if turn.state == "answering":
+            if turn.state == "answering" and turn.answer:
                 status.empty()
             else:
                 with status.container():
@@ -102,7 +73,8 @@ def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnR
             if turn.passages and not announced:
                 announced = True
                 on_passages(turn)
-            if turn.answer:
+            if turn.answer != drawn:
+                drawn = turn.answer
                 with body.container():
                     titles = {p.number: citations.hover(p) for p in passages_of(turn)}
                     citations.answer(turn.answer, turn.id, titles, growing=True)
@@ -133,13 +105,48 @@ def _await(services: Services, base_id: str, question: str, ask: Callable[[str],
             ask(question)
 
 
-def _question(turn: TurnRecord) -> None:
-    with st.chat_message("user", avatar=READER):
-        safe_text(turn.question)
+def _said(turn: TurnRecord) -> None:
+    """What was searched for, what was thought, and the answer."""
+    if turn.bases and turn.standalone and turn.standalone != turn.question:
+        safe_text(_("Asked as: {question}", question=turn.standalone), muted=True, small=True)
+    if turn.reasoning:
+        with st.expander(_("What the model thought"), icon=":material/psychology:", key=f"thoughts-{turn.id}"):
+            safe_text(turn.reasoning, muted=True, small=True)
+    if turn.answer.strip():
+        checks = checks_of(turn.settings)
+        titles = {passage.number: citations.hover(passage) for passage in passages_of(turn)}
+        citations.answer(turn.answer, turn.id, titles, checks=checks)
+        summary(checks)
+
+
+def _told(turn: TurnRecord) -> None:
+    """What is to be said about it: how the question was understood, what was not searched yet, the figures."""
+    for note in turn.notes:
+        safe_text(told(note, i18n.language()), muted=True, small=True)
+    for base in turn.bases:
+        if base.get("pending"):
+            safe_text(
+                _(
+                    "{base} is still being read: {pending} of {documents} documents were not searched.",
+                    base=base["name"],
+                    pending=base["pending"],
+                    documents=base["documents"],
+                ),
+                muted=True,
+                small=True,
+            )
+    facts_line(*_facts(turn, passages_of(turn)))
 
 
 def _status(turn: TurnRecord) -> None:
-    if turn.state == "retrieving":
+    if turn.queue_place:
+        waiting = _("Waiting for {server}: {n} before you", server=turn.server_name, n=turn.queue_place)
+        safe_text(waiting, muted=True)
+    elif turn.state == "rewriting":
+        safe_text(_("Understanding the question…"), muted=True)
+    elif turn.state == "answering":
+        safe_text(_("The model is thinking ({n} words so far)", n=len(turn.reasoning.split())), muted=True)
+    elif turn.state == "retrieving":
         safe_text(_("Searching the documents…"), muted=True)
     elif turn.state == "reading" and turn.progress_total:
         progress_row(_("The model reads the passages"), turn.progress_done, turn.progress_total, _("tokens"))

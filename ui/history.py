@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from services.app import Services
+from services.chat.conversations import TITLE_LIMIT
+from services.chat.exporting import as_json, as_markdown, file_name
 from services.core.errors import ConversationNotFound
 from services.store.conversations import ConversationRecord
-from ui import errors
+from ui import errors, i18n
+from ui.chat.inspect import memory_dialog
+from ui.chat.share import share_dialog
 from ui.i18n import _
 from ui.text import markdown_text
-from ui.widgets import beside_title, icon_button, safe_text
+from ui.widgets import beside_title, safe_text
 
 PARAMETER = "conversation"
 SHOWN = 30
@@ -41,23 +47,69 @@ def new_conversation() -> None:
 
 
 def bar(services: Services, owner: str, chosen: ConversationRecord | None) -> None:
-    """Begin anew, go back to an earlier conversation, or delete the open one."""
-    conversations = services.chat.conversations(owner)
+    """Begin anew, go back to an earlier conversation, or do something with the open one."""
     with beside_title():
         if chosen:
             st.button(_("New conversation"), icon=":material/add_comment:", key="narrow-new", on_click=new_conversation)
-        if conversations:
-            with st.popover(_("Earlier conversations"), icon=":material/history:"):
-                for record in conversations[:SHOWN]:
-                    st.button(
-                        markdown_text(record.title),
-                        key=f"conversation-{record.id}",
-                        type="tertiary",
-                        on_click=open_conversation,
-                        args=(record.id,),
-                    )
-        if chosen and icon_button(_("Delete"), ":material/delete:", key="delete-conversation"):
-            _confirm(services, owner, chosen)
+        with st.popover(_("Earlier conversations"), icon=":material/history:", key="narrow-earlier"):
+            _earlier(services, owner)
+        if chosen:
+            with st.popover("", icon=":material/more_vert:", help=_("This conversation"), key="conversation-menu"):
+                _menu(services, chosen)
+
+
+def _earlier(services: Services, owner: str) -> None:
+    words = st.text_input(
+        _("Search in titles, questions and answers"),
+        key="history.words",
+        placeholder=_("Search in titles, questions and answers"),
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
+    found = services.chat.conversations(owner, words)
+    if not found:
+        safe_text(_("No conversation has these words.") if words.strip() else _("There is none yet."), muted=True)
+    for record in found[:SHOWN]:
+        st.button(
+            markdown_text(record.title),
+            key=f"conversation-{record.id}",
+            type="tertiary",
+            on_click=open_conversation,
+            args=(record.id,),
+        )
+    if len(found) > SHOWN:
+        safe_text(_("{n} more: search for them.", n=len(found) - SHOWN), muted=True, small=True)
+
+
+def _menu(services: Services, chosen: ConversationRecord) -> None:
+    with st.form("rename", border=False):
+        title = st.text_input(_("Title"), chosen.title, max_chars=TITLE_LIMIT, key=f"title-{chosen.id}-{chosen.title}")
+        if st.form_submit_button(_("Rename")):
+            errors.attempt(services.conversations.rename, chosen.owner_id, chosen.id, title)
+            st.rerun()
+    for ending, words in (("md", _("Export as Markdown")), ("json", _("Export as JSON"))):
+        st.download_button(
+            words,
+            data=partial(_exported, services, chosen, ending, i18n.language()),
+            file_name=file_name(chosen, ending),
+            mime="application/octet-stream",
+            icon=":material/download:",
+            type="tertiary",
+            key=f"export-{ending}",
+            on_click="ignore",
+        )
+    if st.button(_("Share by a link"), icon=":material/link:", type="tertiary", key="share-conversation"):
+        share_dialog(services, chosen)
+    if st.button(_("What the chat remembers"), icon=":material/psychology:", type="tertiary", key="show-memory"):
+        memory_dialog(services, chosen)
+    if st.button(_("Delete"), icon=":material/delete:", type="tertiary", key="delete-conversation"):
+        _confirm(services, chosen.owner_id, chosen)
+
+
+def _exported(services: Services, chosen: ConversationRecord, ending: str, language: str) -> bytes:
+    turns = services.chat.turns(chosen.owner_id, chosen.id)
+    text = as_json(chosen, turns) if ending == "json" else as_markdown(chosen, turns, language)
+    return text.encode()
 
 
 def _confirm(services: Services, owner: str, chosen: ConversationRecord) -> None:

@@ -9,13 +9,14 @@ import typer
 from services.chat.choices import Choices
 from services.chat.citations import Citation, cite
 from services.chat.rows import answer_row
-from services.chat.turns import passages_of
+from services.chat.turns import KNOWLEDGE, passages_of
+from services.cli.conversation import OWNER
 from services.cli.output import failing_well, speaker
 from services.core.errors import from_row
 from services.core.i18n import N_
 from services.store.conversations import TurnRecord
 
-OWNER = "cli"
+NEW = "new"
 
 
 def ask(
@@ -23,18 +24,33 @@ def ask(
     question: Annotated[str, typer.Argument(help="the question", show_default=False)],
     server: Annotated[str | None, typer.Option(help="name or id of the server; without it: one that is ready")] = None,
     top_k: Annotated[int | None, typer.Option(help="passages that are searched for")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="id of a conversation to go on with; new: begin one that is kept")
+    ] = None,
+    mode: Annotated[str, typer.Option(help="knowledge: from the documents; chat: from what was said")] = KNOWLEDGE,
 ) -> None:
     """Ask a knowledge base and print the answer with its sources."""
     with failing_well():
         services = speaker.services()
         base = services.knowledge.base(name)
-        choices = Choices.of({"top_k": top_k})
-        begun = services.chat.ask(OWNER, question, base_ids=[base.id], server=server, choices=choices, heed_words=False)
+        begun = services.chat.ask(
+            OWNER,
+            question,
+            conversation_id=None if conversation == NEW else conversation,
+            base_ids=[base.id],
+            server=server,
+            choices=Choices.of({"top_k": top_k, "mode": mode}),
+            heed_words=False,
+        )
         turn = services.chat.wait(begun.id)
-        services.chat.delete(OWNER, turn.conversation_id)
+        if conversation is None:
+            services.chat.delete(OWNER, turn.conversation_id)
         if turn.error_code:
             raise from_row(turn.error_code, turn.error_params)
-        speaker.emit(answer_row(turn), lambda: _print(turn, cite(turn.answer, passages_of(turn))))
+        kept = {"conversation_id": turn.conversation_id} if conversation else {}
+        speaker.emit({**answer_row(turn), **kept}, lambda: _print(turn, cite(turn.answer, passages_of(turn))))
+        if conversation == NEW and not speaker.json:
+            speaker.line(N_("Go on with --conversation {id}"), id=turn.conversation_id)
 
 
 def _print(turn: TurnRecord, citations: list[Citation]) -> None:

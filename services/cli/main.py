@@ -14,6 +14,7 @@ from services.cli import (
     report,
 )
 from services.cli.ask import ask
+from services.cli.conversation import conversation
 from services.cli.diagnose import diagnose
 from services.cli.engine import engine
 from services.cli.gpus import gpus
@@ -39,6 +40,7 @@ app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
 app.add_typer(model, name="model")
 app.add_typer(ollama, name="ollama")
+app.add_typer(conversation, name="conversation")
 app.command()(ask)
 app.command()(diagnose)
 app.command()(plan)

@@ -138,6 +138,11 @@ class ConversationRows(Rows[ConversationRecord]):
         """An owner's conversations, the last used first."""
         return self._all(self.table.c.owner_id == owner_id, order=[self.table.c.updated_at_ms.desc()])
 
+    def owners(self) -> list[str]:
+        """Everybody who has a conversation."""
+        with self.database.reading() as connection:
+            return list(connection.execute(select(self.table.c.owner_id).distinct()).scalars())
+
     def change(self, id: str, **changes: Any) -> ConversationRecord | None:
         """Change columns without counting as used; None where it is gone."""
         statement = update(self.table).where(self.table.c.id == id).values(changes).returning(self.table)

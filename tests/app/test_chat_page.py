@@ -120,14 +120,20 @@ def test_the_source_of_a_document_that_was_replaced_since_shows_the_passage_as_i
     app = press(opened("1_Chat", conversation=turn.conversation_id), r"\[1\] pump\.md")
     assert "The document was changed or removed since" in words(app)
     assert "starts at six in the morning" in marks(words(app))[0]
-    assert "The file that was cited is not kept any more." in words(app) and not app.download_button
+    assert "The file that was cited is not kept any more." in words(app)
+    assert "Download the original" not in [button.label for button in app.download_button]
 
 
 def test_the_file_that_was_cited_is_given_while_a_newer_one_is_read(
     services: Services, base: BaseRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
-    monkeypatch.setattr(st, "download_button", lambda *_words, data, **_options: given.append(data()))
+
+    def download_button(label: str, *, data: Any, **_options: Any) -> None:
+        if label == "Download the original":
+            given.append(data())
+
+    monkeypatch.setattr(st, "download_button", download_button)
     turn = asked(services, base)
     services.knowledge.add(base, "pump.md", io.BytesIO(b"# Pump\n\nIt was sold."))
     press(opened("1_Chat", conversation=turn.conversation_id), r"\[1\] pump\.md")
@@ -144,8 +150,10 @@ def test_the_source_in_a_deleted_base_still_shows_its_passage(services: Services
 def test_plain_chat_has_no_column_of_sources_and_stays_plain(services: Services, base: BaseRecord) -> None:
     turn = asked(services, None, "Hello?")
     app = opened("1_Chat", conversation=turn.conversation_id)
-    assert not app.subheader and not app.columns
-    assert field(app, "Ask about").value == ""
+    assert not app.subheader
+    assert app.segmented_control[0].value == "chat" and not [
+        each for each in app.multiselect if each.label == "Ask about"
+    ]
     assert "Garden" not in app.chat_message[1].get("html")[-1].proto.body
 
 
@@ -218,6 +226,87 @@ def test_earlier_conversations_are_opened_and_deleted(services: Services, base: 
     press(app, "Delete", within="Delete")
     assert [record.title for record in services.chat.conversations(LOCAL)] == ["Why?"]
     assert "conversation" not in app.query_params
+
+
+def test_a_changed_question_makes_another_version_and_both_can_be_seen(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    app = press(opened("1_Chat", conversation=turn.conversation_id), "Change the question")
+    next(area for area in app.text_area if area.label == "Question").set_value("Why at six?")
+    app = press(app, "Send")
+    assert [each.question for each in services.chat.turns(LOCAL, turn.conversation_id)] == ["Why at six?"]
+    assert "2 / 2" in words(app)
+    app = press(app, "Earlier version")
+    assert "1 / 2" in words(app) and "When does the pump start?" in words(app)
+
+
+def test_an_answer_is_given_once_more_without_the_documents(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    app = press(opened("1_Chat", conversation=turn.conversation_id), "Answer without the documents")
+    (newest,) = services.chat.turns(LOCAL, turn.conversation_id)
+    assert (newest.mode, newest.question, newest.bases) == ("chat", turn.question, [])
+    assert "Answer from the documents" in labels(app)
+
+
+def test_words_in_the_question_choose_the_documents_and_the_page_says_so(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, None, "Hello?")
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    app.chat_input[0].set_value("Look in the documents: when does the pump start?")
+    app.run()
+    newest = services.chat.turns(LOCAL, turn.conversation_id)[-1]
+    assert newest.mode == "knowledge" and newest.base_ids == (base.id,)
+    assert "because you wrote “Look in the documents”" in words(app)
+    assert "Asked as: when does the pump start?" in words(app)
+    assert app.segmented_control[0].value == "chat", "the conversation keeps its mode"
+
+
+def test_a_conversation_is_renamed_found_branched_and_its_settings_kept(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    field(app, "Title").set_value("North well")
+    app = press(app, "Rename")
+    field(app, "Most tokens of an answer").set_value(64)
+    app = press(app, "Apply")
+    assert services.chat.conversation(LOCAL, turn.conversation_id).settings["max_tokens"] == 64
+    app = press(app, "Go on from here in a new conversation")
+    branch = parameter(app, "conversation")
+    assert branch != turn.conversation_id and len(services.chat.turns(LOCAL, branch)) == 1
+    field(app, "Search in titles, questions and answers").set_value("six nonsense")
+    assert "No conversation has these words." in words(app.run())
+
+
+def test_whoever_has_the_link_reads_a_shared_conversation_and_nobody_once_it_was_taken_back(
+    services: Services, base: BaseRecord
+) -> None:
+    theirs = services.chat.ask("somebody else", "When?", base_ids=[base.id])
+    services.chat.wait(theirs.id, 30)
+    token = services.conversations.share("somebody else", theirs.conversation_id)
+    app = opened("1_Chat", shared=token)
+    assert (
+        "Shared with you to read." in words(app) and "The pump starts at six" in app.chat_message[1].markdown[0].value
+    )
+    assert not app.chat_input and "Delete" not in labels(app) and "Answer again" not in labels(app)
+    services.conversations.unshare("somebody else", theirs.conversation_id)
+    assert "does not exist any more" in words(opened("1_Chat", shared=token))
+
+
+def test_what_the_model_was_sent_and_what_the_chat_remembers_can_be_seen_and_cleared(
+    services: Services, base: BaseRecord
+) -> None:
+    turn = asked(services, base)
+    app = press(opened("1_Chat", conversation=turn.conversation_id), "What the model was sent")
+    assert any("starts at six in the morning" in code.value for code in app.code) and "tokens in all" in words(app)
+    app = press(opened("1_Chat", conversation=turn.conversation_id), "What the chat remembers")
+    assert "The pump starts at six (pump.md)." in [code.value for code in app.code]
+    press(app, "Clear the memory", within="What the chat remembers")
+    assert services.conversations.memory(LOCAL, turn.conversation_id, services.product).exchanges == ()
+    assert services.chat.turns(LOCAL, turn.conversation_id) == [turn]
+
+
+def test_thinking_is_folded_away(services: Services, base: BaseRecord, chat_server: ChatServer) -> None:
+    chat_server.set(answer="<think>Six, I think.</think>The pump starts at six [1].")
+    app = opened("1_Chat", conversation=asked(services, base).conversation_id)
+    assert [part.label for part in app.expander if part.label == "What the model thought"]
+    assert "think" not in app.chat_message[1].markdown[0].value
 
 
 def test_a_model_cannot_load_a_picture_or_draw_html(

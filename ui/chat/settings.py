@@ -1,0 +1,150 @@
+"""The settings of a conversation: how it is answered, what it remembers, which documents it may search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from services.app import Services
+from services.chat.choices import MEMORIES, Choices, settle
+from services.chat.turns import KNOWLEDGE
+from services.core.i18n import N_
+from services.store.conversations import ConversationRecord
+from ui import errors
+from ui.i18n import _
+from ui.text import markdown_text
+
+NEW = "chat.choices"
+"""In the session: what was chosen for a conversation that has not begun."""
+MEMORY_WORDS = {
+    "everything": N_("Everything, as long as it fits"),
+    "last_turns": N_("The last turns"),
+    "token_budget": N_("The last tokens"),
+    "summary": N_("A running summary"),
+    "summary_recent": N_("A summary and the last turns"),
+}
+
+
+def chosen(talk: ConversationRecord | None) -> Choices:
+    """What was chosen for a conversation, or for the one that begins next."""
+    return Choices.stored(talk.settings if talk else st.session_state.get(NEW))
+
+
+def begun() -> None:
+    """The conversation has begun and keeps its choices: the next one begins without any."""
+    st.session_state.pop(NEW, None)
+
+
+def popover(
+    services: Services, talk: ConversationRecord | None, key: str, mode: str, base_ids: Sequence[str]
+) -> Choices:
+    """Draw the button and the form behind it; returns what is chosen."""
+    now = chosen(talk)
+    with st.popover("", icon=":material/tune:", help=_("Settings of this conversation"), key=f"settings-{key}"):
+        with st.form(f"settings-form-{key}", border=False):
+            values = _answer_fields(services, now, mode, base_ids, key)
+            values |= _memory_fields(services, now, mode, key)
+            if mode == KNOWLEDGE:
+                values |= _filter_fields(services, now, base_ids, key)
+            if st.form_submit_button(_("Apply"), type="primary"):
+                errors.attempt(_apply, services, talk, now, values)
+                st.rerun()
+            preset = mode == KNOWLEDGE and st.form_submit_button(
+                _("Make these the defaults of the bases"), help=_("For everybody who asks them; filters are left out.")
+            )
+            if preset:
+                errors.attempt(_preset, services, base_ids, values)
+    return now
+
+
+def _answer_fields(services: Services, now: Choices, mode: str, base_ids: Sequence[str], key: str) -> dict[str, Any]:
+    inherited = settle(services.presets.of(base_ids if mode == KNOWLEDGE else ()), services.product, mode)
+    system_prompt = st.text_area(
+        _("System prompt"), now.system_prompt or "", placeholder=inherited.system_prompt, key=f"system-{key}", height=80
+    )
+    left, right = st.columns(2)
+    temperature = left.number_input(
+        _("Temperature"), 0.0, 2.0, now.temperature, 0.1, placeholder=f"{inherited.temperature:g}", key=f"warm-{key}"
+    )
+    top_p = right.number_input(
+        _("Share of likely words (top_p)"),
+        0.01,
+        1.0,
+        now.top_p,
+        0.05,
+        placeholder=f"{inherited.top_p:g}",
+        key=f"p-{key}",
+    )
+    max_tokens = left.number_input(
+        _("Most tokens of an answer"),
+        16,
+        131_072,
+        now.max_tokens,
+        placeholder=str(inherited.max_tokens),
+        key=f"tokens-{key}",
+    )
+    stop = right.text_input(
+        _("Stop at"),
+        ", ".join(now.stop or ()),
+        help=_("Words that end the answer, with a comma between"),
+        key=f"stop-{key}",
+    )
+    return {
+        "system_prompt": system_prompt.strip() or None,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "stop": [part.strip() for part in stop.split(",") if part.strip()] or None,
+    }
+
+
+def _memory_fields(services: Services, now: Choices, mode: str, key: str) -> dict[str, Any]:
+    settled = settle(now, services.product, mode)
+    memory = st.selectbox(
+        _("What the chat remembers"),
+        MEMORIES,
+        index=MEMORIES.index(settled.memory),
+        format_func=lambda memory: _(MEMORY_WORDS[memory]),
+        key=f"memory-{key}",
+    )
+    left, right = st.columns(2)
+    turns = left.number_input(_("Turns"), 1, 200, settled.memory_turns, key=f"turns-{key}")
+    tokens = right.number_input(_("Tokens"), 64, 1_000_000, settled.memory_tokens, key=f"budget-{key}")
+    return {"memory": memory, "memory_turns": turns, "memory_tokens": tokens}
+
+
+def _filter_fields(services: Services, now: Choices, base_ids: Sequence[str], key: str) -> dict[str, Any]:
+    rows = [row for base_id in base_ids for row in services.knowledge.documents(services.knowledge.base(base_id))]
+    names = sorted({row.name for row in rows} | set(now.documents or ()))
+    kinds = sorted({row.media_type for row in rows if row.media_type} | set(now.types or ()))
+    documents = st.multiselect(
+        _("Only these documents"), names, now.documents or (), placeholder=_("all"), key=f"documents-{key}"
+    )
+    types = st.multiselect(
+        _("Only these types"), kinds, now.types or (), format_func=_ending, placeholder=_("all"), key=f"types-{key}"
+    )
+    left, right = st.columns(2)
+    since = left.date_input(_("Added from"), now.since, key=f"since-{key}")
+    until = right.date_input(_("Added until"), now.until, key=f"until-{key}")
+    return {"documents": tuple(documents) or None, "types": tuple(types) or None, "since": since, "until": until}
+
+
+def _ending(media_type: str) -> str:
+    return markdown_text(media_type.rpartition("/")[2])
+
+
+def _apply(services: Services, talk: ConversationRecord | None, now: Choices, values: dict[str, Any]) -> None:
+    wanted = Choices.of({**now.row(), **values})
+    if talk:
+        services.conversations.choose(talk.owner_id, talk.id, wanted)
+    else:
+        st.session_state[NEW] = wanted.row()
+
+
+def _preset(services: Services, base_ids: Sequence[str], values: dict[str, Any]) -> None:
+    kept = {key: value for key, value in values.items() if key not in ("documents", "types", "since", "until")}
+    for base_id in base_ids:
+        services.presets.choose(base_id, Choices.of(kept))
+    st.toast(_("Saved as the defaults of these bases."))
