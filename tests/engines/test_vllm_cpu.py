@@ -72,7 +72,8 @@ def test_a_life_from_a_plan_to_an_answer_and_down_again(desk: Desk, spec: dict[s
     begin = time.monotonic()
     row = desk.started("v", "vllm", **spec)
     say("ready", f"after {time.monotonic() - begin:.0f} s at", row.url)
-    assert held.weights_bytes == pytest.approx((model / "model.safetensors").stat().st_size, rel=0.01)
+    stored = (model / "model.safetensors").stat().st_size  # in 32 bits, of which vLLM keeps 16
+    assert held.weights_bytes == pytest.approx(stored / 2, rel=0.01)
     room = int(first(r"KV cache size: ([\d,]+) tokens", desk.log(row, 5000)).replace(",", ""))
     say("measured", f"{room:,} tokens in a cache of 1 GiB: {GIB / room:,.0f} B for a token")
     assert held.kv_bytes_per_token == pytest.approx(GIB / room, rel=0.01)
@@ -129,7 +130,8 @@ def test_every_option_of_its_own_help_can_be_given(spec: dict[str, Any], tmp_pat
     fields = {f"--{name.replace('_', '-')}" for name in VllmSpec.model_fields}
     own = fields - {f"--{name}" for name in ("gpus", "env", "extra-args", "restart", "idle-minutes", *OF_LECTERN)}
     assert own <= {*options}, own - {*options}  # our fields bear its names
-    words = [word for option in options if option not in fields for word in (option, "1")]
+    switches = {option for option in options if option.replace("--no-", "--", 1) in fields}
+    words = [word for option in options if option not in switches for word in (option, "1")]
     chosen = choices_of(VllmSpec, words)
     argv = Vllm().launch({**spec, **chosen}, Place(8000, tmp_path, tmp_path)).argv
     assert argv[-len(words) :] == words

@@ -60,7 +60,7 @@ def _offer(services: Services, environment: str, before: str) -> None:
 def _engine(services: Services, found: Install, place: str = "") -> None:
     name = found.environment.name
     count = ngettext("{n} package", "{n} packages", found.environment.packages)
-    size = None if found.state == "ready" else _("several gigabytes")
+    size = None if found.state == "ready" or name not in NAMES else _("several gigabytes")
     with row(NAMES.get(name, name), [count, size], found.state) as beneath:
         if found.active:
             _button(_("Cancel"), "cancel", services.installs.cancel, name, place)
