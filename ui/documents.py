@@ -21,7 +21,10 @@ from ui.widgets import icon_button, progress_row, remark, row, safe_text
 
 PAGE_SIZE = 20
 POLL_S = 1.0
-FORMATS = N_("PDF, Word (.docx), Markdown, text, HTML and CSV, in English and Chinese; or a zip of them.")
+FORMATS = N_(
+    "PDF, Word, PowerPoint, Excel, EPUB, e-mail (.eml), Markdown, text, HTML and CSV, in English and Chinese;"
+    " or a zip of them."
+)
 _WORDS = """
 [data-testid="stFileUploaderDropzone"] button p, [data-testid="stFileUploaderDropzoneInstructions"] span {{
   font-size: 0; white-space: normal;

@@ -15,8 +15,8 @@
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
     │                          LoadingFailed · ArchiveRefused · LangchainRefused · ZipRefused
     ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed
-    ├── DocumentError          UnsupportedFormat · Encrypted · NoExtractableText · EmptyFile · TooLarge · Damaged
-    │                          Garbled · ReaderCrashed · ReaderTimeout
+    ├── DocumentError          UnsupportedFormat · Encrypted · PasswordWrong · NoExtractableText · EmptyFile · TooLarge
+    │                          Damaged · Garbled · ReaderCrashed · ReaderTimeout
     └── InputError             InvalidName · EmptyQuestion · InvalidValue
 
 A row stores `code` and `params`, never a sentence: `from_row` makes the error again. Whatever is not an `AppError` when
@@ -344,7 +344,15 @@ class UnsupportedFormat(DocumentError):
 
 class Encrypted(DocumentError):
     message = N_("“{name}” is protected by a password.")
-    remedy = N_("Remove the protection in the program that made it, then add it again.")
+    remedy = N_(
+        "For a PDF, give its password and try it again; "
+        "otherwise remove the protection in the program that made it, then add it again."
+    )
+
+
+class PasswordWrong(DocumentError):
+    message = N_("The password that was given does not open “{name}”.")
+    remedy = N_("Try it again with the right password; the one that was given has been forgotten.")
 
 
 class NoExtractableText(DocumentError):

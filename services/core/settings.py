@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     folder_roots: str = Field(
         "", description=N_("folders below which knowledge bases may follow folders, separated by colons; empty: none")
     )
+    max_unpacked_bytes: int = Field(
+        GIB, ge=1, description=N_("most bytes that an office document or e-book may unpack to")
+    )
     sample_every_s: float = Field(1.0, ge=0.2, le=60, description=N_("time between two looks at the GPUs, seconds"))
     metrics: bool = Field(False, description=N_("serve figures for Prometheus at /metrics"))
     allow_remote_listen: bool = Field(False, description=N_("allow a host other than loopback"))

@@ -11,6 +11,16 @@ from services.knowledge.types import Notice
 TEMPLATES = {
     "pages_unreadable": N_("The text of pages {pages} (of {total}) comes out garbled and was left out."),
     "pages_without_text": N_("Pages {pages} (of {total}) show only pictures: their text, if any, was not read."),
+    "pages_recognised": N_(
+        "The text of pages {pages} (of {total}) was recognised from pictures; it may hold mistakes."
+    ),
+    "slides_hidden": N_("Slides {pages} are hidden when the presentation is shown; their text was read."),
+    "sheets_hidden": N_("The sheets {sheets} are hidden; their cells were read."),
+    "formulas_without_results": N_(
+        "On {sheets}, formulas have no stored results: save the file in Excel and add it again."
+    ),
+    "attachments_unread": N_("These attachments could not be read: {names}."),
+    "chapters_missing": N_("These chapters are named in the book, but are not in the file: {names}."),
     "encoding_guessed": N_("The file does not say its text encoding; it was read as {encoding}, which may be wrong."),
     "chunks_split_at_window": N_("{count} chunks were longer than the embedder can read and were cut again."),
     "passages_not_rewritten": N_("{count} passages could not be rewritten into statements and stay as they are."),

@@ -41,6 +41,17 @@ class Region(NamedTuple):
     bottom: float
 
 
+Edges = tuple[float, float, float, float]
+"""Left, top, right and bottom as fractions of the page, from its top left corner as it is shown."""
+
+
+class Piece(NamedTuple):
+    """A stretch of a page's text, at most a line, normalised, and where it stands; None for what is not drawn."""
+
+    text: str
+    edges: Edges | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Boxes:
     """The boxes of a text in its order: 20 bytes each, for a long document has half a million."""

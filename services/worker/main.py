@@ -45,7 +45,13 @@ class Worker:
         self._services = services = app.bootstrap(settings, samples=True)
         self._process = this_process()
         self._reader = Reader(
-            Limits(settings.max_pages, settings.max_characters, settings.read_timeout_s, settings.read_memory_bytes),
+            Limits(
+                settings.max_pages,
+                settings.max_characters,
+                settings.read_timeout_s,
+                settings.read_memory_bytes,
+                settings.max_unpacked_bytes,
+            ),
             workers=CONCURRENCY,
         )
         self._encoders = EncoderProcesses()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import docx
+import openpyxl  # type: ignore[import-untyped]
+import pptx
 from fpdf import FPDF
 from pypdf import PdfReader, PdfWriter
 
@@ -101,6 +105,77 @@ def add_table(document: Any, rows: Sequence[Sequence[str]]) -> Any:
     return table
 
 
+def write_pptx(path: Path, fill: Callable[[Any], None]) -> Path:
+    """A presentation that `fill` has written."""
+    slides = pptx.Presentation()
+    fill(slides)
+    slides.save(str(path))
+    return path
+
+
+def add_slide(slides: Any, title: str, body: str) -> Any:
+    """Add a slide with a title and a text."""
+    slide = slides.slides.add_slide(slides.slide_layouts[1])
+    slide.shapes.title.text = title
+    slide.placeholders[1].text = body
+    return slide
+
+
+def fill_usual_slides(slides: Any) -> None:
+    """Two slides, one in each language."""
+    add_slide(slides, "Station", WORDS)
+    add_slide(slides, "Prices", HANZI)
+
+
+def write_xlsx(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> Path:
+    """A workbook with these sheets."""
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    book.save(path)
+    return path
+
+
+def write_epub(path: Path, chapters: Sequence[tuple[str, str]], title: str = "The station") -> Path:
+    """A book whose spine runs against the order of its files."""
+    items = [(f"c{len(chapters) - number}", html) for number, (_, html) in enumerate(chapters)]
+    manifest = "".join(
+        f'<item id="{name}" href="{name}.xhtml" media-type="application/xhtml+xml"/>' for name, _ in sorted(items)
+    )
+    spine = "".join(f'<itemref idref="{name}"/>' for name, _ in items)
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("mimetype", "application/epub+zip")
+        rootfile = '<rootfiles><rootfile full-path="text/book.opf"/></rootfiles>'
+        book.writestr("META-INF/container.xml", f"<container>{rootfile}</container>")
+        book.writestr(
+            "text/book.opf",
+            f"<package><metadata><title>{title}</title></metadata>"
+            f"<manifest>{manifest}</manifest><spine>{spine}</spine></package>",
+        )
+        for (heading, body), (name, _) in zip(chapters, items, strict=True):
+            book.writestr(
+                f"text/{name}.xhtml",
+                f'<html xmlns="http://www.w3.org/1999/xhtml"><body><h1>{heading}</h1><p>{body}</p></body></html>',
+            )
+    return path
+
+
+def write_eml(path: Path, subject: str, body: str, attachments: Mapping[str, bytes] | None = None) -> Path:
+    """A message as mail programs save it."""
+    message = EmailMessage()
+    message["From"], message["To"] = "王伟 <wang@example.org>", "team@example.org"
+    message["Subject"], message["Date"] = subject, "Mon, 05 Feb 2024 06:00:00 +0000"
+    message["Message-ID"] = "<1@example.org>"
+    message.set_content(body)
+    for name, content in (attachments or {}).items():
+        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    path.write_bytes(message.as_bytes())
+    return path
+
+
 def write_usual(path: Path) -> Path:
     """A document in the format of the path's extension, with `WORDS` in it."""
     texts = {
@@ -113,5 +188,13 @@ def write_usual(path: Path) -> Path:
         return write_pdf(path, [f"Station\n{WORDS}", "Prices\nSeal 16.50"], bookmarks=["Station", "Prices"])
     if path.suffix == ".docx":
         return write_docx(path, fill_usual)
+    if path.suffix == ".pptx":
+        return write_pptx(path, fill_usual_slides)
+    if path.suffix == ".xlsx":
+        return write_xlsx(path, {"Notes": [["Part", "Note"], ["Seal", WORDS], ["Lamp", HANZI]]})
+    if path.suffix == ".epub":
+        return write_epub(path, [("Station", WORDS), ("Prices", HANZI)])
+    if path.suffix == ".eml":
+        return write_eml(path, "Station", f"{WORDS}\n\n{HANZI}\n")
     path.write_text(texts[path.suffix], "utf-8")
     return path

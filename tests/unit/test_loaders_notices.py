@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from services.knowledge.loaders.pdf import numbers_text
+from services.knowledge.loaders.numbers import numbers_text
 from services.knowledge.notices import TEMPLATES, render
 from services.knowledge.types import Notice
 

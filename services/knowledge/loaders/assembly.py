@@ -6,29 +6,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import NamedTuple
 
 from services.core.errors import NoExtractableText, TooLarge
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.protocol import Limits
-from services.knowledge.positions import Box, Boxes
+from services.knowledge.positions import Box, Boxes, Piece
 from services.knowledge.types import Extracted, Heading, Notice, PageSpan
 
 JOIN = "\n\n"
+LONGEST_TITLE = 200
+"""A longer one is a paragraph that somebody set in large letters."""
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
-
-Edges = tuple[float, float, float, float]
-"""Left, top, right and bottom as fractions of the page, from its top left corner as it is shown."""
-
-
-class Piece(NamedTuple):
-    """A stretch of a page's text, at most a line, normalised, and where it stands; None for what is not drawn."""
-
-    text: str
-    edges: Edges | None = None
 
 
 def normalise(text: str) -> str:
@@ -60,7 +51,7 @@ class Assembly:
         self._length = 0
         self._pages: list[PageSpan] = []
         self._headings: list[Heading] = []
-        self._boxes: list[Box] = []
+        self._boxes = bytearray()
 
     def paragraph(self, text: str) -> None:
         """Add a block of text; an empty one adds nothing."""
@@ -69,12 +60,30 @@ class Assembly:
 
     def heading(self, text: str, level: int) -> None:
         """Add a heading as a line of its own; level 1 is the highest."""
-        if title := " ".join(normalise(text).split()):
+        title = " ".join(normalise(text).split())
+        if len(title) > LONGEST_TITLE:
+            self.paragraph(title)
+        elif title:
             self._headings.append(Heading(self._append(title), level, title))
+
+    def insert(self, document: Extracted, below: int) -> None:
+        """Add another document's text with its headings, which stand below level `below`."""
+        start = self._append(document.text)
+        for heading in document.headings:
+            self._headings.append(Heading(start + heading.start, min(below + heading.level, 9), heading.title))
 
     def page(self, text: str) -> None:
         """Add the next page, which may be empty."""
         self.page_of([Piece(text)])
+
+    def page_with_heading(self, title: str, blocks: Iterable[str]) -> None:
+        """Add the next page: a heading of level 1, if it has one, and blocks of text."""
+        heading = " ".join(normalise(title).split())
+        is_title = 0 < len(heading) <= LONGEST_TITLE
+        cleaned = [normalise(block).strip() for block in blocks]
+        self.page(JOIN.join(block for block in (heading, *cleaned) if block))
+        if is_title:
+            self._headings.append(Heading(self._pages[-1].start, 1, heading))
 
     def page_of(self, pieces: Sequence[Piece]) -> None:
         """Add the next page with the places of its lines, as far as its text is normal already."""
@@ -85,11 +94,17 @@ class Assembly:
         if raw.strip() == cleaned:
             first = start - (len(raw) - len(raw.lstrip()))
             begins = accumulate((len(piece.text) for piece in pieces), initial=first)
-            self._boxes += [
+            boxes = (
                 Box(max(begin, start), min(begin + len(piece.text), self._length), number, *piece.edges)
                 for begin, piece in zip(begins, pieces, strict=False)
                 if piece.edges and piece.text.strip()
-            ]
+            )
+            self._boxes += Boxes.of(boxes).packed
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything but white space was added."""
+        return any(part.strip() for part in self._parts)
 
     def extracted(self, media_type: str, notices: Iterable[Notice] = ()) -> Extracted:
         """The document.
@@ -100,7 +115,7 @@ class Assembly:
         if not text.strip():
             raise NoExtractableText(name=self._name, pages=len(self._pages) or 1)
         return Extracted(
-            text, media_type, tuple(self._pages), tuple(self._headings), tuple(notices), Boxes.of(self._boxes)
+            text, media_type, tuple(self._pages), tuple(self._headings), tuple(notices), Boxes(bytes(self._boxes))
         )
 
     def _append(self, text: str) -> int:

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from pydantic import TypeAdapter
 from services.core.errors import AppError, Damaged, TooLarge
 from services.core.units import bytes_text
 from services.knowledge.loaders.assembly import check_characters, check_pages
-from services.knowledge.loaders.detect import choose_loader
-from services.knowledge.loaders.protocol import Limits
+from services.knowledge.loaders.detect import check_archive, choose_loader
+from services.knowledge.loaders.protocol import Aids, HelpedLoader, Limits
 from services.knowledge.types import Extracted
 
-HEAVY = ("charset_normalizer", "docx", "lxml.html", "markdown_it", "pypdf")
+HEAVY = ("charset_normalizer", "docx", "email.policy", "lxml.html", "markdown_it", "openpyxl", "pptx", "pypdf")
 """Imported once in the fork server, so that a child starts in milliseconds."""
 DENIED = ("socket.__new__", "subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty")
 CPU_GRACE_S = 5
@@ -43,6 +43,8 @@ class Outcome:
     code: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     detail: str = ""
+    unread: tuple[int, ...] = ()
+    """Pages whose text only text recognition could give."""
 
 
 OUTCOME = TypeAdapter(Outcome)
@@ -54,12 +56,12 @@ def preload() -> None:
         importlib.import_module(module)
 
 
-def run(path: str, name: str, limits: Limits, result: str) -> None:
+def run(path: str, name: str, limits: Limits, result: str, aids: Aids) -> None:
     """Read the file at `path` and write the outcome to `result`; the body of a child process."""
     threading.Thread(target=_follow_parent, daemon=True).start()
     confine(limits)
     logging.disable(logging.CRITICAL)  # reading libraries comment on every oddity; the outcome says what matters
-    outcome = read_here(Path(path), name, limits)
+    outcome = read_here(Path(path), name, limits, aids)
     unfinished = Path(f"{result}.part")
     unfinished.write_bytes(OUTCOME.dump_json(outcome))
     unfinished.rename(result)
@@ -76,10 +78,21 @@ def confine(limits: Limits) -> None:
     sys.addaudithook(_deny)
 
 
-def read_here(path: Path, name: str, limits: Limits) -> Outcome:
+def read_here(path: Path, name: str, limits: Limits, aids: Aids | None = None) -> Outcome:
     """Read a file in this process; every exception of a reading library stops here."""
+    helped = aids or Aids()
+    outcome = _read(path, name, limits, helped)
+    return replace(outcome, unread=tuple(helped.unread))
+
+
+def _read(path: Path, name: str, limits: Limits, aids: Aids) -> Outcome:
     try:
-        document = choose_loader(path, name).load(path, name, limits)
+        check_archive(path, name, limits)
+        loader = choose_loader(path, name)
+        if isinstance(loader, HelpedLoader):
+            document = loader.load_with(path, name, limits, aids)
+        else:
+            document = loader.load(path, name, limits)
         check_pages(len(document.pages), name, limits)
         check_characters(len(document.text), name, limits)
         return Outcome(document)

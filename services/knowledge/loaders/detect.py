@@ -7,15 +7,17 @@ from pathlib import Path, PurePath
 
 import filetype  # type: ignore[import-untyped]
 
-from services.core.errors import AppError, Damaged, EmptyFile, Encrypted, UnsupportedFormat
+from services.core.errors import AppError, Damaged, EmptyFile, Encrypted, TooLarge, UnsupportedFormat
 from services.core.i18n import N_
 from services.core.phrases import phrase
-from services.knowledge.loaders.protocol import Loader, Sample
+from services.core.units import bytes_text
+from services.knowledge.loaders.protocol import Limits, Loader, Sample
 from services.knowledge.loaders.registry import all_loaders, supported_extensions
 
 HEAD_BYTES = 65_536
 OLE_HEAD = bytes.fromhex("d0cf11e0a1b11ae1")
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
+ARCHIVE_HEAD = b"PK\x03\x04"
 PLAIN_TEXT = ".txt"
 
 
@@ -46,8 +48,29 @@ def take_sample(path: Path, name: str) -> Sample:
     return Sample(head, suffix, _members(path, head))
 
 
+def check_archive(path: Path, name: str, limits: Limits) -> None:
+    """Look at what an archive says of its members before anything is unpacked; zipfile then holds them to it.
+
+    Raises: TooLarge beyond the limit of unpacked bytes, Encrypted where members have a password.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != ARCHIVE_HEAD:
+                return
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # the loader says what is wrong with it
+    size = sum(member.file_size for member in members)
+    if size > limits.unpacked_bytes:
+        limit = bytes_text(limits.unpacked_bytes)
+        raise TooLarge(name=name, size=bytes_text(size), limit=limit, setting="max_unpacked_bytes")
+    if any(member.flag_bits & 1 for member in members):
+        raise Encrypted(name=name)
+
+
 def _members(path: Path, head: bytes) -> frozenset[str]:
-    if not head.startswith(b"PK\x03\x04"):
+    if not head.startswith(ARCHIVE_HEAD):
         return frozenset()
     try:
         with zipfile.ZipFile(path) as archive:

@@ -43,19 +43,25 @@ class HtmlLoader:
     def claims(self, sample: Sample) -> bool:
         """Text that opens like a page."""
         head = sample.head[:4096].replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
-        return sample.textual and _DOCTYPE.match(head) is not None
+        return _DOCTYPE.match(head) is not None and sample.textual
 
     def load(self, path: Path, name: str, limits: Limits) -> Extracted:
         """See Loader.load."""
         raw, notices = read_text(path, name, limits, _declared(path))
         assembly = Assembly(name, limits)
-        root = _parse(raw, name)
-        if root is not None:
-            title = " ".join("".join(root.xpath("//head/title[1]//text()")).split())
-            if title and not root.xpath("//h1[normalize-space()]"):
-                assembly.heading(title, 1)
-            _Walk(assembly).through(root)
+        write_page(assembly, raw, name)
         return assembly.extracted(self.media_types[0], notices)
+
+
+def write_page(assembly: Assembly, source: str, name: str, *, with_title: bool = True) -> None:
+    """Write down what a reader of a page sees. Raises: Damaged where it is nested too deeply."""
+    root = _parse(source, name)
+    if root is None:
+        return
+    title = " ".join("".join(root.xpath("//head/title[1]//text()")).split())
+    if with_title and title and not root.xpath("//h1[normalize-space()]"):
+        assembly.heading(title, 1)
+    _Walk(assembly).through(root)
 
 
 def _declared(path: Path) -> str | None:

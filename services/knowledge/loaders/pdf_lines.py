@@ -9,7 +9,8 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from services.knowledge.loaders.assembly import Edges, Piece, normalise
+from services.knowledge.loaders.assembly import normalise
+from services.knowledge.positions import Edges, Piece
 
 _BREAK = re.compile("(?P<hyphen>[\ufffe\u00ad\x02](?:\r?\n)?)|\r?\n")
 """A line ends at a line end, or where a word was parted: then the word goes on without one."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from services.core.units import GIB
 from services.knowledge.loaders.decoding import looks_like_text
+from services.knowledge.positions import Piece
 from services.knowledge.types import Extracted
 
 
@@ -19,6 +22,19 @@ class Limits:
     characters: int
     timeout_s: int
     memory_bytes: int
+    unpacked_bytes: int = GIB
+    """Of an archive's members together, before any of them is unpacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aids:
+    """What may help with one file, and what it turned out to need."""
+
+    password: str | None = field(default=None, repr=False)
+    recognised: Mapping[int, tuple[Piece, ...]] = field(default_factory=dict)
+    """Lines that text recognition (OCR) has found on pages, from 1."""
+    unread: list[int] = field(default_factory=list)
+    """Filled by the loader: pages whose text only text recognition could give."""
 
 
 @dataclass(frozen=True)
@@ -55,4 +71,13 @@ class Loader(Protocol):
 
         Raises: a DocumentError (Encrypted, Damaged, NoExtractableText, TooLarge …).
         """
+        ...
+
+
+@runtime_checkable
+class HelpedLoader(Protocol):
+    """What a loader is besides, if its files may have a password, or pages that show text only as a picture."""
+
+    def load_with(self, path: Path, name: str, limits: Limits, aids: Aids) -> Extracted:
+        """See Loader.load; pages whose text only text recognition could give are added to `aids.unread`."""
         ...

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from services.core.errors import ReaderCrashed, ReaderTimeout, from_row
 from services.knowledge.loaders import child
 from services.knowledge.loaders.confined import POLL_S, Cancelled, Confined, OutOfTime
-from services.knowledge.loaders.protocol import Limits
+from services.knowledge.loaders.protocol import Aids, Limits
 from services.knowledge.types import Extracted
 
 __all__ = ["Cancelled", "Reader"]
@@ -41,7 +41,7 @@ class Reader:
         self._closed = threading.Event()
         self._confined = Confined(FORK_SERVER_MODULE)
 
-    def read(self, path: Path, name: str, cancelled: Callable[[], bool]) -> Extracted:
+    def read(self, path: Path, name: str, cancelled: Callable[[], bool], password: str | None = None) -> Extracted:
         """Read the file at `path` that people call `name`; `cancelled` is asked several times a second.
 
         Raises: a DocumentError; Cancelled.
@@ -51,11 +51,14 @@ class Reader:
             return self._closed.is_set() or cancelled()
 
         with self._seat(given_up):
-            for attempt in range(1, ATTEMPTS + 1):
-                outcome = self._attempt(path, name, given_up)
-                if outcome is not None:
-                    return _document(outcome, name)
-                log.warning("the reader of %s crashed (attempt %d)", path.name, attempt)
+            return _document(self._outcome(path, name, Aids(password), given_up), name)
+
+    def _outcome(self, path: Path, name: str, aids: Aids, given_up: Callable[[], bool]) -> child.Outcome:
+        for attempt in range(1, ATTEMPTS + 1):
+            outcome = self._attempt(path, name, aids, given_up)
+            if outcome is not None:
+                return outcome
+            log.warning("the reader of %s crashed (attempt %d)", path.name, attempt)
         raise ReaderCrashed(name=name, attempts=ATTEMPTS)
 
     def close(self) -> None:
@@ -72,13 +75,13 @@ class Reader:
         finally:
             self._seats.release()
 
-    def _attempt(self, path: Path, name: str, given_up: Callable[[], bool]) -> child.Outcome | None:
+    def _attempt(self, path: Path, name: str, aids: Aids, given_up: Callable[[], bool]) -> child.Outcome | None:
         """One child's outcome; None where it crashed."""
         with tempfile.TemporaryDirectory(prefix="lectern-read-") as folder:
             result = Path(folder, "outcome.json")
             try:
                 self._confined.run(
-                    child.run, (str(path), name, self._limits, str(result)), self._limits.timeout_s, given_up
+                    child.run, (str(path), name, self._limits, str(result), aids), self._limits.timeout_s, given_up
                 )
             except OutOfTime:
                 seconds = self._limits.timeout_s
