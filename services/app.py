@@ -51,6 +51,7 @@ from services.serving.installs import Installs
 from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
 from services.serving.service import ServerService, on_its_way
+from services.serving.text_recognition import TextRecognition
 from services.store import StateStore
 from services.store.bases import BaseRecord
 from services.store.jobs import JobRecord
@@ -82,6 +83,7 @@ class Services(Planning):
     presets: Presets
     embedders: Embedders
     environments: Environments
+    text_recognition: TextRecognition
     gpus: GpuService
     alerts: AlertService
     models: LocalModels
@@ -214,6 +216,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         presets=Presets(store.preferences),
         embedders=embedders,
         environments=environments,
+        text_recognition=TextRecognition(environments),
         gpus=gpus,
         alerts=alerts,
         models=models,

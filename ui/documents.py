@@ -22,7 +22,7 @@ from ui.widgets import icon_button, progress_row, remark, row, safe_text
 PAGE_SIZE = 20
 POLL_S = 1.0
 FORMATS = N_(
-    "PDF, Word, PowerPoint, Excel, EPUB, e-mail (.eml), Markdown, text, HTML and CSV, in English and Chinese;"
+    "PDF, Word, PowerPoint, Excel, EPUB, e-mail (.eml), Markdown, text, HTML, CSV and pictures, in English and Chinese;"
     " or a zip of them."
 )
 _WORDS = """

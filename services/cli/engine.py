@@ -13,7 +13,7 @@ from services.serving.environments import Environment
 
 engine = typer.Typer(help="Environments of heavy engines: list, install, remove.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="vllm, transformers or embeddings", show_default=False)]
+Name = Annotated[str, typer.Argument(help="vllm, transformers, embeddings or ocr", show_default=False)]
 COLUMNS = (N_("name"), N_("state"), N_("packages"), N_("folder"))
 
 

@@ -357,7 +357,7 @@ class PasswordWrong(DocumentError):
 
 class NoExtractableText(DocumentError):
     message = N_("No text was found in “{name}” ({pages} pages).")
-    remedy = N_("If it was scanned, run a text recognition (OCR) over it and add the result.")
+    remedy = N_("If it was scanned, install text recognition with `lectern engine install ocr`, then try it again.")
 
 
 class EmptyFile(DocumentError):
@@ -377,7 +377,10 @@ class Damaged(DocumentError):
 
 class Garbled(DocumentError):
     message = N_("The text of “{name}” comes out garbled on pages {pages}.")
-    remedy = N_("Export the document again with its fonts embedded, or run a text recognition (OCR) over it.")
+    remedy = N_(
+        "Export the document again with its fonts embedded, or install text recognition with "
+        "`lectern engine install ocr` and try it again."
+    )
 
 
 class ReaderCrashed(DocumentError):

@@ -10,7 +10,11 @@ from services.knowledge.types import Notice
 
 TEMPLATES = {
     "pages_unreadable": N_("The text of pages {pages} (of {total}) comes out garbled and was left out."),
-    "pages_without_text": N_("Pages {pages} (of {total}) show only pictures: their text, if any, was not read."),
+    "pages_without_text": N_(
+        "Pages {pages} (of {total}) show only pictures: their text, if any, was not read. "
+        "Where text recognition is installed (`lectern engine install ocr`), trying again reads it."
+    ),
+    "pages_blank": N_("Pages {pages} (of {total}) show only pictures, and no text was recognised on them."),
     "pages_recognised": N_(
         "The text of pages {pages} (of {total}) was recognised from pictures; it may hold mistakes."
     ),

@@ -60,7 +60,7 @@ class PageImages:
     def _draw(self, kept: Path, original: Path, name: str, page: int, width_px: int) -> bytes:
         with tempfile.TemporaryDirectory(prefix="lectern-page-") as scratch:
             picture, error = Path(scratch, "page.png"), Path(scratch, "error.json")
-            arguments = (str(original), name, page, width_px, self._limits, str(picture), str(error))
+            arguments = (drawing.Wanted(original, name, page, width_px), self._limits, str(picture), str(error))
             with contextlib.suppress(OutOfTime):  # said below, for then there is no picture
                 self._confined.run(drawing.draw, arguments, self._limits.timeout_s, lambda: False)
             if error.exists():

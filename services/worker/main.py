@@ -53,6 +53,7 @@ class Worker:
                 settings.max_unpacked_bytes,
             ),
             workers=CONCURRENCY,
+            recogniser=services.text_recognition,
         )
         self._encoders = EncoderProcesses()
         ingest = Ingest(services.stores, self._reader, self._encoders, services.rewriter)

@@ -12,8 +12,10 @@ from services.core.errors import DocumentError, TooLarge
 from services.knowledge.loaders.assembly import normalise
 from services.knowledge.loaders.child import read_here
 from services.knowledge.loaders.detect import choose_loader
-from services.knowledge.loaders.protocol import Limits, Loader
+from services.knowledge.loaders.protocol import Aids, HelpedLoader, Limits, Loader
 from services.knowledge.loaders.registry import all_loaders, supported_extensions
+from services.knowledge.positions import Piece
+from services.knowledge.types import Extracted
 from tests.fakes.documents import WORDS, write_usual
 
 LIMITS = Limits(pages=100, characters=100_000, timeout_s=30, memory_bytes=2 << 30)
@@ -22,6 +24,14 @@ LOADERS = pytest.mark.parametrize("loader", all_loaders(), ids=lambda loader: ty
 
 def usual(folder: Path, loader: Loader) -> Path:
     return write_usual(folder / f"usual{loader.extensions[0]}")
+
+
+def loaded(loader: Loader, path: Path, limits: Limits = LIMITS) -> Extracted:
+    """The document; where a format shows text only as pictures, with what was recognised on its page."""
+    if isinstance(loader, HelpedLoader):
+        aids = Aids(recognised={1: (Piece(WORDS, (0.1, 0.1, 0.9, 0.2)),)})
+        return loader.load_with(path, "usual", limits, aids)
+    return loader.load(path, "usual", limits)
 
 
 def test_the_formats_of_the_first_milestone_are_there():
@@ -41,7 +51,7 @@ def test_a_usual_file_is_chosen_by_its_own_loader(loader, tmp_path):
 
 @LOADERS
 def test_the_text_is_there_and_normalised(loader, tmp_path):
-    document = loader.load(usual(tmp_path, loader), "usual", LIMITS)
+    document = loaded(loader, usual(tmp_path, loader))
     assert WORDS in document.text
     assert normalise(document.text) == document.text
     assert document.media_type in loader.media_types
@@ -49,7 +59,7 @@ def test_the_text_is_there_and_normalised(loader, tmp_path):
 
 @LOADERS
 def test_pages_and_headings_lie_in_the_text_in_order(loader, tmp_path):
-    document = loader.load(usual(tmp_path, loader), "usual", LIMITS)
+    document = loaded(loader, usual(tmp_path, loader))
     assert [page.number for page in document.pages] == list(range(1, len(document.pages) + 1))
     assert all(before.end <= after.start for before, after in pairwise(document.pages))
     assert all(0 <= page.start <= page.end <= len(document.text) for page in document.pages)
@@ -63,7 +73,7 @@ def test_pages_and_headings_lie_in_the_text_in_order(loader, tmp_path):
 @LOADERS
 def test_too_many_characters_are_refused_by_the_name_of_the_limit(loader, tmp_path):
     with pytest.raises(TooLarge) as caught:
-        loader.load(usual(tmp_path, loader), "usual", replace(LIMITS, characters=20))
+        loaded(loader, usual(tmp_path, loader), replace(LIMITS, characters=20))
     assert caught.value.params["setting"] == "max_characters"
 
 

@@ -13,6 +13,7 @@ import docx
 import openpyxl  # type: ignore[import-untyped]
 import pptx
 from fpdf import FPDF
+from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
 WORDS = "The pump of the north well starts at six in the morning."
@@ -192,6 +193,9 @@ def write_usual(path: Path) -> Path:
         return write_pptx(path, fill_usual_slides)
     if path.suffix == ".xlsx":
         return write_xlsx(path, {"Notes": [["Part", "Note"], ["Seal", WORDS], ["Lamp", HANZI]]})
+    if path.suffix == ".png":
+        Image.new("L", (60, 80), 255).save(path)
+        return path
     if path.suffix == ".epub":
         return write_epub(path, [("Station", WORDS), ("Prices", HANZI)])
     if path.suffix == ".eml":

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from services.core.errors import Damaged, Encrypted, InvalidValue, UnsupportedFormat
-from services.knowledge.loaders.drawing import MOST_PIXELS, drawn
+from services.knowledge.loaders.drawing import MOST_PIXELS, Wanted, drawn
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.page_images import PageImages
 from tests.fakes.documents import WORDS, shown, write_encrypted_pdf, write_raw_pdf
@@ -77,6 +77,6 @@ def test_a_child_that_does_not_finish_costs_only_its_picture(tmp_path):
 
 
 def test_an_extreme_page_is_drawn_within_bounds(tmp_path):
-    Image.new("L", (10, 60_000)).save(tmp_path / "strip.png")
-    picture = drawn(tmp_path / "strip.png", "strip.png", 1, 4000)
+    Image.new("L", (500, 60_000)).save(tmp_path / "strip.png")
+    picture = drawn(Wanted(tmp_path / "strip.png", "strip.png", 1, 4000))
     assert picture.width * picture.height <= MOST_PIXELS * 1.01

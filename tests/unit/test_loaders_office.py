@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]
 import pytest
 from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.enum.chart import XL_CHART_TYPE
@@ -35,7 +35,7 @@ def book(folder: Path, **sheets: list[list[Any]]) -> Extracted:
 
 
 def test_slides_are_pages_with_their_titles_and_notes(tmp_path):
-    def fill(show: Any) -> None:
+    def fill(show):
         add_slide(show, "Station", WORDS).notes_slide.notes_text_frame.text = "Say it slowly."
         add_slide(show, "价格", HANZI)
 
@@ -49,13 +49,13 @@ def test_slides_are_pages_with_their_titles_and_notes(tmp_path):
 
 
 def test_the_numbers_inside_charts_are_read(tmp_path):
-    def fill(show: Any) -> None:
-        bars = CategoryChartData(number_format="0.0%")
+    def fill(show):
+        bars: Any = CategoryChartData(number_format="0.0%")  # type: ignore[no-untyped-call]
         bars.categories = ["North", "南"]
         bars.add_series("2023", (0.125, 0.5))
         bars.add_series("2024", (0.25, None))
         add_slide(show, "Bars", "").shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, *BOX, bars)
-        points = XyChartData()
+        points: Any = XyChartData()  # type: ignore[no-untyped-call]
         points.add_series("Pump").add_data_point(1.5, 20)
         add_slide(show, "Points", "").shapes.add_chart(XL_CHART_TYPE.XY_SCATTER, *BOX, points)
 
@@ -65,7 +65,7 @@ def test_the_numbers_inside_charts_are_read(tmp_path):
 
 
 def test_tables_and_groups_of_slides_are_read_from_the_top_down(tmp_path):
-    def fill(show: Any) -> None:
+    def fill(show):
         slide = add_slide(show, "Table", "")
         low = slide.shapes.add_textbox(Inches(1), Inches(6), Inches(2), Inches(1))
         low.text_frame.text = "below"
@@ -81,7 +81,7 @@ def test_tables_and_groups_of_slides_are_read_from_the_top_down(tmp_path):
 
 
 def test_hidden_slides_and_sheets_are_read_and_said(tmp_path):
-    def fill(show: Any) -> None:
+    def fill(show):
         add_slide(show, "One", "a")
         add_slide(show, "Two", "b")._element.set("show", "0")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,55 +20,66 @@ HEAD_BYTES = 1024
 DRAWN = "PDF, PNG, JPEG, TIFF, WebP"
 
 
-def draw(path: str, name: str, page: int, width_px: int, limits: Limits, picture: str, error: str) -> None:
-    """Leave page `page` (from 1) as a PNG at `picture`, or the reason why not at `error`; the body of a child."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A page (from 1) of an original that people call `name`, at most `width_px` wide."""
+
+    path: Path
+    name: str
+    page: int
+    width_px: int
+    password: str | None = field(default=None, repr=False)
+
+
+def draw(wanted: Wanted, limits: Limits, picture: str, error: str) -> None:
+    """Leave the page as a PNG at `picture`, or the reason why not at `error`; the body of a child."""
     confine(limits)
     logging.disable(logging.CRITICAL)
     try:
         unfinished = Path(f"{picture}.part")
-        drawn(Path(path), name, page, width_px).save(unfinished, format="PNG")
+        drawn(wanted).save(unfinished, format="PNG")
         unfinished.rename(picture)
     except AppError as failure:
         Path(error).write_text(json.dumps([failure.code, failure.params]), "utf-8")
 
 
-def drawn(path: Path, name: str, page: int, width_px: int) -> Any:
+def drawn(wanted: Wanted) -> Any:
     """The page as a PIL image, at most `MOST_PIXELS` large. Raises: Damaged, Encrypted, InvalidValue …"""
-    with path.open("rb") as file:
+    with wanted.path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    return _of_pdf(path, name, page, width_px) if b"%PDF-" in head else _of_picture(path, name, page, width_px)
+    return _of_pdf(wanted) if b"%PDF-" in head else _of_picture(wanted)
 
 
-def _of_pdf(path: Path, name: str, page: int, width_px: int) -> Any:
+def _of_pdf(wanted: Wanted) -> Any:
     import pypdfium2
 
     try:
-        document = pypdfium2.PdfDocument(path)
-        _check_page(page, len(document))
+        document = pypdfium2.PdfDocument(wanted.path, password=wanted.password)
+        _check_page(wanted.page, len(document))
         document.init_forms()
-        sheet = document[page - 1]
+        sheet = document[wanted.page - 1]
         width, height = sheet.get_size()
-        return sheet.render(scale=_scale(width, height, width_px)).to_pil()
+        return sheet.render(scale=_scale(width, height, wanted.width_px)).to_pil()
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == pypdfium2.raw.FPDF_ERR_PASSWORD:
-            raise Encrypted(name=name) from error
-        raise Damaged(name=name, reason=N_("the page cannot be drawn")) from error
+            raise Encrypted(name=wanted.name) from error
+        raise Damaged(name=wanted.name, reason=N_("the page cannot be drawn")) from error
 
 
-def _of_picture(path: Path, name: str, page: int, width_px: int) -> Any:
+def _of_picture(wanted: Wanted) -> Any:
     from PIL import Image, UnidentifiedImageError
 
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as large is an error
     try:
-        image = Image.open(path, formats=("PNG", "JPEG", "TIFF", "WEBP"))
-        _check_page(page, getattr(image, "n_frames", 1))
-        image.seek(page - 1)
-        scale = _scale(*image.size, width_px)
+        image = Image.open(wanted.path, formats=("PNG", "JPEG", "TIFF", "WEBP"))
+        _check_page(wanted.page, getattr(image, "n_frames", 1))
+        image.seek(wanted.page - 1)
+        scale = min(1.0, _scale(*image.size, wanted.width_px))  # a picture is never enlarged
         return image.convert("RGB").resize([max(1, round(side * scale)) for side in image.size])
     except UnidentifiedImageError as error:
-        raise UnsupportedFormat(name=name, kind=phrase(N_("no pages to draw")), supported=DRAWN) from error
-    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Damaged(name=name, reason=N_("the page cannot be drawn")) from error
+        raise UnsupportedFormat(name=wanted.name, kind=phrase(N_("no pages to draw")), supported=DRAWN) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Damaged(name=wanted.name, reason=N_("the page cannot be drawn")) from error
 
 
 def _scale(width: float, height: float, width_px: int) -> float:

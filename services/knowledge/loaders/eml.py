@@ -45,8 +45,6 @@ class EmlLoader:
         from email import message_from_bytes
         from email.policy import default
 
-        if path.stat().st_size > limits.unpacked_bytes:
-            raise TooLarge(name=name, size=str(path.stat().st_size), limit="", setting="max_unpacked_bytes")
         message = message_from_bytes(path.read_bytes(), policy=default)
         letter = _Letter(Assembly(name, limits), limits)
         letter.write(message, 1)

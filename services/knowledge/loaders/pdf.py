@@ -73,6 +73,7 @@ class _Reading:
         self._total = 0
         self._unreadable: list[int] = []
         self._pictures: list[int] = []
+        self._blank: list[int] = []
         self._recognised: list[int] = []
 
     def add(self, page: Page | None) -> None:
@@ -92,7 +93,8 @@ class _Reading:
         if bad:
             self._unreadable.append(self._total)
         elif scanned and not (page and page.text.strip()):
-            self._pictures.append(self._total)
+            looked_at = self._total in self._aids.recognised
+            (self._blank if looked_at else self._pictures).append(self._total)
 
     def extracted(self, media_type: str, name: str) -> Extracted:
         """The document. Raises: Garbled, NoExtractableText."""
@@ -104,6 +106,7 @@ class _Reading:
         for code, numbers in (
             ("pages_unreadable", self._unreadable),
             ("pages_without_text", self._pictures),
+            ("pages_blank", self._blank),
             ("pages_recognised", self._recognised),
         ):
             if numbers:

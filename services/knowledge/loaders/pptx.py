@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from services.core.errors import Damaged, TooLarge
+from services.core.errors import Damaged
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly, check_pages
@@ -72,7 +72,7 @@ def _texts(shape: Any, part: Any, depth: int) -> Iterator[str]:
 
     if shape.shape_type == MSO_SHAPE_TYPE.GROUP:
         if depth > DEEPEST_GROUP:
-            raise TooLarge(name="", size=str(depth), limit=str(DEEPEST_GROUP), setting="")
+            raise ValueError("groups are nested too deeply")
         for inner in _in_reading_order(shape.shapes, None):
             yield from _texts(inner, part, depth + 1)
     elif shape.has_text_frame:

@@ -9,21 +9,25 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from services.core.errors import ReaderCrashed, ReaderTimeout, from_row
-from services.knowledge.loaders import child
+from services.knowledge.loaders import child, drawing
 from services.knowledge.loaders.confined import POLL_S, Cancelled, Confined, OutOfTime
 from services.knowledge.loaders.protocol import Aids, Limits
+from services.knowledge.loaders.recognition import PICTURE_WIDTH_PX, Recogniser, pieces
+from services.knowledge.positions import Piece
 from services.knowledge.types import Extracted
 
 __all__ = ["Cancelled", "Reader"]
 
 ATTEMPTS = 3
+PICTURE_TIMEOUT_S = 60
 FORK_SERVER_MODULE = "services.knowledge.loaders.forkserver"
 
 log = logging.getLogger(__name__)
@@ -35,8 +39,9 @@ class Reader:
     Thread-safety: calls may come from any thread.
     """
 
-    def __init__(self, limits: Limits, workers: int = 1) -> None:
+    def __init__(self, limits: Limits, workers: int = 1, recogniser: Recogniser | None = None) -> None:
         self._limits = limits
+        self._recogniser = recogniser
         self._seats = threading.Semaphore(workers)
         self._closed = threading.Event()
         self._confined = Confined(FORK_SERVER_MODULE)
@@ -51,7 +56,37 @@ class Reader:
             return self._closed.is_set() or cancelled()
 
         with self._seat(given_up):
-            return _document(self._outcome(path, name, Aids(password), given_up), name)
+            outcome = self._outcome(path, name, Aids(password), given_up)
+            if outcome.unread and self._recogniser is not None and self._recogniser.ready():
+                wanted = drawing.Wanted(path, name, 0, PICTURE_WIDTH_PX, password)
+                recognised = self._recognised(self._recogniser, wanted, outcome.unread, given_up)
+                outcome = self._outcome(path, name, Aids(password, recognised), given_up)
+            return _document(outcome, name)
+
+    def _recognised(
+        self,
+        recogniser: Recogniser,
+        wanted: drawing.Wanted,
+        pages: Sequence[int],
+        given_up: Callable[[], bool],
+    ) -> dict[int, tuple[Piece, ...]]:
+        """The lines of the pages that have no text of their own, as far as they can be drawn and recognised."""
+        found: dict[int, tuple[Piece, ...]] = {}
+        with tempfile.TemporaryDirectory(prefix="lectern-scan-") as folder, recogniser.session(given_up) as read:
+            picture, error = Path(folder, "page.png"), Path(folder, "error.json")
+            for number in pages:
+                arguments = (replace(wanted, page=number), self._limits, str(picture), str(error))
+                with suppress(OutOfTime):
+                    self._confined.run(drawing.draw, arguments, PICTURE_TIMEOUT_S, given_up)
+                lines = read(picture) if picture.exists() else ()
+                picture.unlink(missing_ok=True)
+                if given_up():
+                    raise Cancelled
+                if lines is None:
+                    log.warning("the program for text recognition ended while it read %s", wanted.path.name)
+                    break
+                found[number] = pieces(lines)
+        return found
 
     def _outcome(self, path: Path, name: str, aids: Aids, given_up: Callable[[], bool]) -> child.Outcome:
         for attempt in range(1, ATTEMPTS + 1):
