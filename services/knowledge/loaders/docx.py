@@ -1,9 +1,9 @@
-"""Word documents: paragraphs, headings, tables, text boxes and notes in the order of the body."""
+"""Word documents: paragraphs, headings, tables, text boxes, formulae, charts, notes, comments, in their order."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +11,21 @@ from services.core.errors import Damaged
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly
+from services.knowledge.loaders.charts import CHART, chart_lines
+from services.knowledge.loaders.formulae import MATH, formula
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.loaders.rows import row_lines
 from services.knowledge.types import Extracted
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 BREAKS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
 CONTAINERS = {f"{WORD}{name}" for name in ("sdt", "sdtContent", "customXml", "ins", "smartTag", "moveTo")}
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 SKIPPED = {FALLBACK, f"{WORD}del", f"{WORD}moveFrom", f"{WORD}pPr", f"{WORD}rPr", f"{WORD}instrText"}
 NOTE_PARTS = ("footnotes", "endnotes")
+EDGE_PARTS = ("header", "footer")
+COMMENT = "Comment"
 _HEADING_STYLE = re.compile(r"(?:heading|标题)\s*([1-9])", re.IGNORECASE)
 
 
@@ -44,10 +48,11 @@ class DocxLoader:
 
         try:
             main = Package.open(str(path)).main_document_part
-            walk = _Walk(Assembly(name, limits), _styles(main))
+            walk = _Walk(Assembly(name, limits), main)
             walk.blocks(main.element.body)
-            for notes in _note_roots(main):
+            for notes in _roots(main, NOTE_PARTS):
                 walk.blocks(notes)
+            walk.edges(list(_roots(main, EDGE_PARTS)))
         except (OpcError, XMLSyntaxError, KeyError, AttributeError, ValueError) as error:
             reason = phrase(N_("its parts do not fit together ({error})"), error=type(error).__name__)
             raise Damaged(name=name, reason=reason) from error
@@ -57,9 +62,11 @@ class DocxLoader:
 class _Walk:
     """Goes through blocks in order and writes them down."""
 
-    def __init__(self, assembly: Assembly, styles: dict[str, _Style]) -> None:
+    def __init__(self, assembly: Assembly, main: Any) -> None:
         self.assembly = assembly
-        self._styles = styles
+        self._main = main
+        self._styles = _styles(main)
+        self._comments = dict(_comments(main))
 
     def blocks(self, parent: Any) -> None:
         """Every paragraph and table below an element, those inside content controls included."""
@@ -82,6 +89,23 @@ class _Walk:
             self.assembly.heading(text, level)
         elif text.strip():
             self.assembly.paragraph(f"- {text.strip()}" if listed else text)
+        self._anchored(element)
+
+    def _anchored(self, element: Any) -> None:
+        """What hangs on a paragraph: the numbers of its charts, and the comments on it."""
+        for inner in element.iter(f"{CHART}chart", f"{WORD}commentReference"):
+            if inner.tag == f"{CHART}chart":
+                part = self._main.related_parts.get(inner.get(RELATION))
+                self.assembly.paragraph("\n".join(chart_lines(part.blob)) if part is not None else "")
+            else:
+                self.assembly.paragraph(self._comments.pop(inner.get(f"{WORD}id"), ""))
+
+    def edges(self, roots: Sequence[Any]) -> None:
+        """Headers and footers, once each, after the body: they say what the whole document is."""
+        texts = [" ".join("\n".join(_lines_of(root)).split()) for root in roots]
+        for text in dict.fromkeys(texts):
+            if sum(letter.isalpha() for letter in text) > 2:  # more than a page's number
+                self.assembly.paragraph(text)
 
 
 class _Style(NamedTuple):
@@ -119,8 +143,10 @@ def _pieces(element: Any) -> Iterator[str]:
     for child in element.iterchildren():
         if child.tag in SKIPPED:
             continue
-        if child.tag in (f"{WORD}t", f"{MATH}t"):
+        if child.tag == f"{WORD}t":
             yield child.text or ""
+        elif child.tag == f"{MATH}oMath":
+            yield formula(child)
         elif child.tag in BREAKS:
             yield BREAKS[child.tag]
         elif child.tag == f"{WORD}p":
@@ -165,12 +191,29 @@ def _cell_text(cell: Any) -> str:
     return "\n".join(lines)
 
 
-def _note_roots(main: Any) -> Iterator[Any]:
+def _roots(main: Any, kinds: Sequence[str]) -> Iterator[Any]:
+    """The parts of these kinds that belong to the document."""
     from docx.oxml.parser import parse_xml
 
     for relation in main.rels.values():
-        if not relation.is_external and relation.reltype.rsplit("/", 1)[-1] in NOTE_PARTS:
+        if not relation.is_external and relation.reltype.rsplit("/", 1)[-1] in kinds:
             yield parse_xml(relation.target_part.blob)
+
+
+def _comments(main: Any) -> Iterator[tuple[str, str]]:
+    """What reviewers wrote, by the id under which a paragraph names it."""
+    for root in _roots(main, ("comments",)):
+        for comment in root.iterfind(f"{WORD}comment"):
+            author = comment.get(f"{WORD}author", "").strip()
+            text = " ".join("\n".join(_lines_of(comment)).split())
+            if text:
+                yield comment.get(f"{WORD}id", ""), f"{COMMENT}{f' ({author})' if author else ''}: {text}"
+
+
+def _lines_of(element: Any) -> Iterator[str]:
+    """The paragraphs of a small part, tables included."""
+    for paragraph in element.iter(f"{WORD}p"):
+        yield "".join(_pieces(paragraph))
 
 
 LOADER = DocxLoader()

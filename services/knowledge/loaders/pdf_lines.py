@@ -14,19 +14,69 @@ from services.knowledge.positions import Edges, Piece
 
 _BREAK = re.compile("(?P<hyphen>[\ufffe\u00ad\x02](?:\r?\n)?)|\r?\n")
 """A line ends at a line end, or where a word was parted: then the word goes on without one."""
+_WORD_BEFORE, _WORD_AFTER = re.compile(r"[^\W_]+\Z"), re.compile(r"[^\W_]+")
 _FINE = 1 << 20
 
 
+BESIDE = 0.5
+"""The share of the lower piece's height in which two pieces of one line overlap."""
+CELL_GAP = 1.0
+WORD_GAP = 0.15
+"""In heights of the line: what stands further apart is another cell, or another word."""
+
+
 def lines(page: Any, textpage: Any, text: str) -> Iterator[Piece]:
-    """The page's whole text in pieces, which joined are the text without line ends inside words."""
+    """The page's whole text in pieces, which joined are the text without line ends inside words and lines."""
+    width, height = page.get_size()
+    before: Piece | None = None
+    ended = False
+    for piece in _pieces(page, textpage, text):
+        if piece.text == "\n":
+            if ended:
+                yield piece
+            ended = True
+            continue
+        if ended:
+            yield Piece(_between(before, piece, width / max(height, 1.0)))
+            ended = False
+        yield piece
+        before = piece if piece.edges else None
+
+
+def _between(before: Piece | None, after: Piece, shape: float) -> str:
+    """A line end; or less where both pieces stand in one line, as raised letters and cells of a table do.
+
+    Args:
+        shape: the page's width over its height.
+    """
+    if before is None or before.edges is None or after.edges is None:
+        return "\n"
+    (_, top, right, bottom), (left, upper, _, lower) = before.edges, after.edges
+    high = max(min(bottom - top, lower - upper), 1e-6)
+    gap = (left - right) * shape / high
+    if min(bottom, lower) - max(top, upper) < BESIDE * high or gap < -BESIDE:
+        return "\n"
+    return "\t" if gap > CELL_GAP else " " if gap > WORD_GAP else ""
+
+
+def _pieces(page: Any, textpage: Any, text: str) -> Iterator[Piece]:
     place = _Places(page, textpage, text)
     begin = 0
     for found in _BREAK.finditer(text):
-        yield Piece(_clean(text[begin : found.start()]), place.of(begin, found.start()))
+        hyphen = "-" if found["hyphen"] and _compound(text, found.start(), found.end()) else ""
+        yield Piece(_clean(text[begin : found.start()]) + hyphen, place.of(begin, found.start()))
         if not found["hyphen"]:
             yield Piece("\n")
         begin = found.end()
     yield Piece(_clean(text[begin:]), place.of(begin, len(text)))
+
+
+def _compound(text: str, end: int, start: int) -> bool:
+    """Whether the hyphen belongs to the word: before a capital or figure, or as the page writes it elsewhere."""
+    left, right = _WORD_BEFORE.search(text, max(0, end - 40), end), _WORD_AFTER.match(text, start)
+    if not left or not right:
+        return False
+    return not right[0][0].islower() or f"{left[0]}-{right[0]}" in text
 
 
 def _clean(line: str) -> str:
