@@ -71,6 +71,7 @@ class AppError(Exception):
 
 def kinds(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
     """Every kind of error, the root's heirs in depth-first order."""
+    import services.core.document_errors
     import services.core.hub_errors
     import services.core.transfer_errors  # noqa: F401 - so that all kinds are known wherever a stored row is read
 
@@ -350,11 +351,6 @@ class Encrypted(DocumentError):
     )
 
 
-class PasswordWrong(DocumentError):
-    message = N_("The password that was given does not open “{name}”.")
-    remedy = N_("Try it again with the right password; the one that was given has been forgotten.")
-
-
 class NoExtractableText(DocumentError):
     message = N_("No text was found in “{name}” ({pages} pages).")
     remedy = N_("If it was scanned, install text recognition with `lectern engine install ocr`, then try it again.")
@@ -367,29 +363,6 @@ class EmptyFile(DocumentError):
 
 class TooLarge(DocumentError):
     message = N_("“{name}” is too large: {size}, the limit is {limit}.")
-    remedy = N_("Split it into smaller files, or raise the limit {setting} in the settings file.")
-
-
-class Damaged(DocumentError):
-    message = N_("“{name}” is damaged and cannot be opened: {reason}.")
-    remedy = N_("Open it in the program that made it, save it again, and add the new file.")
-
-
-class Garbled(DocumentError):
-    message = N_("The text of “{name}” comes out garbled on pages {pages}.")
-    remedy = N_(
-        "Export the document again with its fonts embedded, or install text recognition with "
-        "`lectern engine install ocr` and try it again."
-    )
-
-
-class ReaderCrashed(DocumentError):
-    message = N_("Reading “{name}” crashed the reader ({attempts} attempts).")
-    remedy = N_("The file is probably damaged: save it again in the program that made it, and add the new file.")
-
-
-class ReaderTimeout(DocumentError):
-    message = N_("Reading “{name}” took longer than {seconds} seconds and was ended.")
     remedy = N_("Split it into smaller files, or raise the limit {setting} in the settings file.")
 
 

@@ -15,7 +15,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from services.core.errors import Damaged, InvalidValue, from_row
+from services.core.document_errors import Damaged
+from services.core.errors import InvalidValue, from_row
 from services.core.i18n import N_
 from services.core.units import GIB, MIB
 from services.knowledge.loaders import drawing

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from services.core.errors import Damaged, Encrypted, InvalidValue, UnsupportedFormat
+from services.core.document_errors import Damaged
+from services.core.errors import Encrypted, InvalidValue, UnsupportedFormat
 from services.knowledge.loaders.drawing import MOST_PIXELS, Wanted, drawn
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.page_images import PageImages

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.core.errors import AppError, Encrypted, ReaderCrashed, ReaderTimeout, TooLarge
+from services.core.document_errors import ReaderCrashed, ReaderTimeout
+from services.core.errors import AppError, Encrypted, TooLarge
 from services.knowledge.loaders import child
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Cancelled, Reader

@@ -7,9 +7,9 @@ import string
 
 import pytest
 
+from services.core.document_errors import Damaged
 from services.core.errors import (
     AppError,
-    Damaged,
     IllegalTransition,
     InvalidName,
     InvalidSetting,

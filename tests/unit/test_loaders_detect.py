@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.core.errors import Damaged, EmptyFile, Encrypted, UnsupportedFormat
+from services.core.document_errors import Damaged
+from services.core.errors import EmptyFile, Encrypted, UnsupportedFormat
 from services.knowledge.loaders.detect import choose_loader
 from tests.fakes.documents import write_usual
 

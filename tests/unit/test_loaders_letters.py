@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.core.errors import Damaged, Encrypted
+from services.core.document_errors import Damaged
+from services.core.errors import Encrypted
 from services.knowledge.loaders import eml, epub
 from services.knowledge.loaders.child import read_here
 from services.knowledge.loaders.detect import choose_loader

@@ -13,7 +13,8 @@ from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
-from services.core.errors import Damaged, NoExtractableText, TooLarge
+from services.core.document_errors import Damaged
+from services.core.errors import NoExtractableText, TooLarge
 from services.knowledge.loaders import pptx, xlsx
 from services.knowledge.loaders.cells import shown
 from services.knowledge.loaders.child import read_here

@@ -22,7 +22,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.core.errors import AppError, Damaged, TooLarge
+from services.core.document_errors import Damaged
+from services.core.errors import AppError, TooLarge
 from services.core.units import bytes_text
 from services.knowledge.loaders.assembly import check_characters, check_pages
 from services.knowledge.loaders.detect import check_archive, choose_loader

@@ -7,7 +7,8 @@ from pathlib import Path, PurePath
 
 import filetype  # type: ignore[import-untyped]
 
-from services.core.errors import AppError, Damaged, EmptyFile, Encrypted, TooLarge, UnsupportedFormat
+from services.core.document_errors import Damaged
+from services.core.errors import AppError, EmptyFile, Encrypted, TooLarge, UnsupportedFormat
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.core.units import bytes_text

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from services.core.errors import Damaged
+from services.core.document_errors import Damaged
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly

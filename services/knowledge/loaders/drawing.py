@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.core.errors import AppError, Damaged, Encrypted, InvalidValue, UnsupportedFormat
+from services.core.document_errors import Damaged
+from services.core.errors import AppError, Encrypted, InvalidValue, UnsupportedFormat
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.child import confine

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from services.core.errors import Damaged, Encrypted
+from services.core.document_errors import Damaged
+from services.core.errors import Encrypted
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from services.core.errors import Damaged
+from services.core.document_errors import Damaged
 from services.core.i18n import N_
 from services.knowledge.loaders.assembly import Assembly, normalise
 from services.knowledge.loaders.protocol import Limits, Sample

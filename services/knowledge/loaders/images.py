@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from services.core.errors import Damaged
+from services.core.document_errors import Damaged
 from services.core.i18n import N_
 from services.knowledge.loaders.assembly import Assembly, check_pages
 from services.knowledge.loaders.numbers import numbers_text

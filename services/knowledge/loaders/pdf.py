@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.core.errors import AppError, Damaged, Garbled
+from services.core.document_errors import Damaged, Garbled
+from services.core.errors import AppError
 from services.core.i18n import N_
 from services.knowledge.loaders.assembly import Assembly, check_pages, with_headings
 from services.knowledge.loaders.garble import garbled

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pypdfium2
 import pypdfium2.raw
 
-from services.core.errors import Damaged, Encrypted, PasswordWrong
+from services.core.document_errors import Damaged, PasswordWrong
+from services.core.errors import Encrypted
 from services.knowledge.loaders.assembly import LONGEST_TITLE, normalise
 from services.knowledge.loaders.pdf_forms import Forms
 from services.knowledge.loaders.pdf_lines import lines

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from services.core.errors import Damaged
+from services.core.document_errors import Damaged
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly, check_pages

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from services.core.errors import ReaderCrashed, ReaderTimeout, from_row
+from services.core.document_errors import ReaderCrashed, ReaderTimeout
+from services.core.errors import from_row
 from services.knowledge.loaders import child, drawing
 from services.knowledge.loaders.confined import POLL_S, Cancelled, Confined, OutOfTime
 from services.knowledge.loaders.protocol import Aids, Limits

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.core.errors import Garbled, NoExtractableText, TooLarge
+from services.core.document_errors import Garbled
+from services.core.errors import NoExtractableText, TooLarge
 from services.core.units import bytes_text
 from services.knowledge.loaders.assembly import check_characters, normalise
 from services.knowledge.loaders.decoding import HOPELESS, decode

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.core.errors import Damaged
+from services.core.document_errors import Damaged
 from services.core.i18n import N_
 from services.knowledge.embedders.protocol import Vectors
 
