@@ -25,9 +25,10 @@ def main() -> None:
     threads = max(1, (os.cpu_count() or 2) - 1)
     engine = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": threads})
     sys.addaudithook(_deny)
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(_read(engine, line.rstrip("\n"))) + "\n")
-        sys.stdout.flush()
+    with os.fdopen(1, "w", encoding="utf-8") as answers:
+        for line in sys.stdin:
+            answers.write(json.dumps(_read(engine, line.rstrip("\n"))) + "\n")
+            answers.flush()
 
 
 def _read(engine: Any, path: str) -> list[tuple[str, list[float]]]:
