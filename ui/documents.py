@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from services.app import Services
-from services.core.errors import AppError, from_row
+from services.core.document_errors import PasswordWrong
+from services.core.errors import AppError, Encrypted, from_row
 from services.core.i18n import N_
 from services.core.units import bytes_text
 from services.knowledge.notices import render as render_notice
@@ -33,6 +34,7 @@ _WORDS = """
 [data-testid="stFileUploaderDropzoneInstructions"] span::after {{ content: "{formats}"; font-size: 0.87rem; }}
 """
 """Streamlit's own words in the field are English and cannot be set."""
+LOCKED = (Encrypted.code, PasswordWrong.code)
 ORDER = {DocumentState.FAILED: 1, DocumentState.READY: 3, DocumentState.CANCELLED: 2}
 
 
@@ -120,7 +122,7 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
                 _("Try again"),
                 key=f"retry-{document.document_id}",
                 on_click=errors.attempt,
-                args=(services.knowledge.retry, base, document.document_id),
+                args=(_retry, services, base, document.document_id),
             )
         if document.chunks:
             see = _("See the chunks of {name}", name=document.name)
@@ -135,8 +137,21 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
             progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"))
         if document.error:
             remark(from_row(document.error.code, document.error.params).render(i18n.language()))
+            if document.error.code in LOCKED and document.name.lower().endswith(".pdf"):
+                st.text_input(_("Password"), type="password", key=_password_key(document.document_id), width=320)
         for notice in document.notices:
             safe_text(render_notice(notice, i18n.language()), muted=True, small=True)
+
+
+def _retry(services: Services, base: BaseRecord, document_id: str) -> None:
+    """Try again, with the password that was typed, which the page then forgets."""
+    password = st.session_state.get(_password_key(document_id), "")
+    services.knowledge.retry(base, document_id, password)
+    st.session_state.pop(_password_key(document_id), None)
+
+
+def _password_key(document_id: str) -> str:
+    return f"password-{document_id}"
 
 
 def _facts(document: DocumentRow) -> list[str]:

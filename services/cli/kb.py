@@ -25,6 +25,10 @@ kb = typer.Typer(help="Knowledge bases: create, fill, search, check.", no_args_i
 
 Name = Annotated[str, typer.Argument(help="name or id of the knowledge base", show_default=False)]
 POLL_S = 0.5
+ASKED = "-"
+Password = Annotated[
+    str, typer.Option(help="opens protected PDFs; forgotten once they were read; - asks for it", show_default=False)
+]
 
 kb.command()(chunks)
 
@@ -91,6 +95,7 @@ def add(
     name: Name,
     paths: Annotated[list[Path], typer.Argument(help="files or folders", show_default=False)],
     wait: Annotated[bool, typer.Option(help="wait until every file is ready or has failed")] = False,
+    password: Password = "",
 ) -> None:
     """Add files, folders with all the files in them, or zip files with all that they hold."""
     with failing_well():
@@ -102,7 +107,8 @@ def add(
         if wait and not health.worker_status(services).running:
             raise WorkerNotRunning()
         files = [labelled for path in paths for labelled in _files(path)]
-        outcomes = [outcome for label, file in files for outcome in _add(services, base, label, file)]
+        given = _password(password)
+        outcomes = [outcome for label, file in files for outcome in _add(services, base, label, file, given)]
         if wait:
             _wait(services, base, {row.document_id for _, row in outcomes if isinstance(row, DocumentRow)})
         _emit_documents([_outcome(services, base, label, outcome) for label, outcome in outcomes])
@@ -127,12 +133,16 @@ def remove(name: Name, document: Annotated[str, typer.Argument(help="name or id"
 
 
 @kb.command()
-def retry(name: Name, document: Annotated[str, typer.Argument(help="name or id", show_default=False)]) -> None:
+def retry(
+    name: Name,
+    document: Annotated[str, typer.Argument(help="name or id", show_default=False)],
+    password: Password = "",
+) -> None:
     """Try a failed document again."""
     with failing_well():
         services = speaker.services()
         base = services.knowledge.base(name)
-        services.knowledge.retry(base, document)
+        services.knowledge.retry(base, document, _password(password))
         _emit_documents([_document(services.knowledge.document(base, document))])
 
 
@@ -163,13 +173,20 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
         yield path.name, path
 
 
-def _add(services: Services, base: BaseRecord, label: str, file: Path) -> list[tuple[str, DocumentRow | AppError]]:
+def _password(given: str) -> str:
+    """What was given, or what is typed where it was to be asked for."""
+    return str(typer.prompt(speaker.say(N_("Password")), hide_input=True, err=True)) if given == ASKED else given
+
+
+def _add(
+    services: Services, base: BaseRecord, label: str, file: Path, password: str
+) -> list[tuple[str, DocumentRow | AppError]]:
     """What became of a file, or of each file in a zip."""
     try:
         with file.open("rb") as stream:
             if is_zip(label):
                 return services.transfer.add_zip(base, label, stream)
-            return [(label, services.knowledge.add(base, label, stream))]
+            return [(label, services.knowledge.add(base, label, stream, password))]
     except AppError as error:
         return [(label, error)]
 

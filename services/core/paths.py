@@ -57,6 +57,11 @@ class Layout:
         """Locks and the address of the running web process."""
         return self.home / "run"
 
+    @property
+    def passwords(self) -> Path:
+        """Passwords of files that wait to be read; only the owner may look into it."""
+        return self.run / "passwords"
+
     def create(self) -> None:
         """Make the folders that every process expects; only the owner may look into them."""
         self.home.mkdir(parents=True, exist_ok=True)

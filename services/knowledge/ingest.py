@@ -49,11 +49,18 @@ class Ingest:
             if known is not None:
                 return store.write_text(key, known)
         original = self._stores.originals(base).path(document.sha256)
+        passwords = self._stores.passwords
         try:
-            extracted = self._reader.read(original, document.name, lambda: not store.current(key))
+            password = passwords.of(base.id, document.sha256)
+            extracted = self._reader.read(original, document.name, lambda: not store.current(key), password)
         except Cancelled:
             return False
-        return store.write_text(key, extracted)
+        except AppError:
+            passwords.forget(base.id, document.sha256)
+            raise
+        written = store.write_text(key, extracted)
+        passwords.forget(base.id, document.sha256)
+        return written
 
     def _known_text(self, base: BaseBuild, key: RevisionKey, sha256: str) -> Extracted | None:
         """What the build that answers has read of the same content: it is not read again, and citations stay true."""

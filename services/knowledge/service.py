@@ -39,6 +39,8 @@ from services.store.bases import BaseRecord, BaseRows
 
 BASE_NAME_LIMIT = 80
 SWEEP_AGE_S = 3600.0
+PASSWORD_AGE_S = 7 * 86400.0
+"""A file that waits longer for its reader has to be given its password again."""
 """The folder below a base's own that holds its pages' pictures; it may be deleted at any moment."""
 
 
@@ -151,18 +153,24 @@ class KnowledgeService:
             target = base.changed()
             self._stores.sweep(base.id, target.build if target else None)
             self._stores.originals(base).sweep(self._stores.of(base).originals(), SWEEP_AGE_S)
+        self._stores.passwords.sweep(PASSWORD_AGE_S)
 
     def _here(self) -> list[BaseRecord]:
         return [base for base in self._rows.all() if base.machine_id == self._machine_id]
 
     # documents -------------------------------------------------------------------------------------------------------
-    def add(self, base: BaseRecord, name: str, stream: BinaryIO) -> DocumentRow:
+    def add(self, base: BaseRecord, name: str, stream: BinaryIO, password: str = "") -> DocumentRow:
         """Take a file in: store the original, then its row; the worker does the rest.
+
+        Args:
+            password: opens the file, if it is protected; forgotten when the file was read.
 
         Raises: InvalidName, TooLarge, DiskFull.
         """
         kept = clean_name(name)
         original = self._stores.originals(base).store(kept, stream, self._settings.max_file_bytes)
+        if password:
+            self._stores.passwords.keep(base.id, original.sha256, password)
         with self._stores.changing(base) as store:
             return store.add(kept, original)
 
@@ -188,10 +196,13 @@ class KnowledgeService:
             store.remove(document.document_id)
         return document
 
-    def retry(self, base: BaseRecord, reference: str) -> bool:
-        """Try a failed or cancelled document again."""
+    def retry(self, base: BaseRecord, reference: str, password: str = "") -> bool:
+        """Try a failed or cancelled document again, with a password if it is protected by one."""
+        document = self.document(base, reference)
+        if password:
+            self._stores.passwords.keep(base.id, document.sha256, password)
         with self._stores.changing(base) as store:
-            return store.retry(self.document(base, reference).document_id)
+            return store.retry(document.document_id)
 
     def cancel(self, base: BaseRecord, reference: str) -> bool:
         """Stop working on a document's newest content; an older one goes on answering."""

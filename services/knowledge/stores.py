@@ -21,6 +21,7 @@ from filelock import FileLock
 from services.core.paths import Layout
 from services.knowledge.index.protocol import BaseStore
 from services.knowledge.originals import Originals
+from services.knowledge.passwords import Passwords
 from services.store.bases import BaseBuild, BaseRecord
 
 POINTER, BUILDS, ORIGINALS, LOCK = "build", "builds", "originals", "documents.lock"
@@ -72,6 +73,11 @@ class Stores:
         """Where a build's files lie."""
         home = self._layout.base(base_id)
         return home if build == FIRST_BUILD else home / BUILDS / str(build)
+
+    @property
+    def passwords(self) -> Passwords:
+        """What was given for originals that wait to be read."""
+        return Passwords(self._layout.passwords)
 
     def originals(self, base: BaseRecord) -> Originals:
         """The stored originals of a base, which all its builds share."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from services.app import Services
 from services.knowledge.loaders.reader import Reader
 from services.knowledge.types import DocumentState
 from tests.app.pages import field, labels, opened, press, put, speak, words
+from tests.fakes.documents import write_encrypted_pdf
 from ui import wiring
 
 
@@ -76,14 +79,28 @@ def test_a_file_that_is_too_large_is_refused_by_name_and_the_others_go_in(monkey
 
 def test_files_that_cannot_be_read_tell_why_and_what_to_do(services: Services, reader: Reader) -> None:
     base = services.knowledge.create("Garden")
-    put(services, base, reader, empty_txt=b"", picture_png=b"\x89PNG\r\n\x1a\n" + b"\0" * 50, pond_txt=b"Koi.")
+    put(services, base, reader, empty_txt=b"", sound_mp3=b"ID3\x03" + b"\0" * 50, pond_txt=b"Koi.")
     app = opened("2_Knowledge")
     html = words(app)
     assert html.count("</span>failed</span>") == 2 and html.count("</span>ready</span>") == 1
     assert "“empty.txt” is empty" in html and "Check the file on your computer" in html
-    assert "“picture.png” is of a kind that cannot be read" in html and "Convert it to one of" in html
-    assert html.index("picture.png") < html.index("pond.txt"), "what failed stands first"
+    assert "“sound.mp3” is of a kind that cannot be read" in html and "Convert it to one of" in html
+    assert html.index("sound.mp3") < html.index("pond.txt"), "what failed stands first"
     assert "2 failed" in html
+
+
+def test_a_protected_file_is_tried_again_with_its_password(services: Services, reader: Reader, tmp_path: Path) -> None:
+    base = services.knowledge.create("Garden")
+    path = write_encrypted_pdf(tmp_path / "l.pdf", "The pump starts at six.", "sesame")
+    with path.open("rb") as stream:
+        services.knowledge.add(base, "l.pdf", stream)
+    put(services, base, reader)
+    app = opened("2_Knowledge")
+    field(app, "Password").set_value("sesame")
+    press(app, "Try again")
+    put(services, base, reader)
+    (row,) = services.knowledge.documents(base)
+    assert row.state is DocumentState.READY and "Password" not in labels(opened("2_Knowledge"))
 
 
 def test_a_failed_file_is_tried_again(services: Services, reader: Reader) -> None:

@@ -32,7 +32,7 @@ from services.knowledge.stores import Stores
 from services.knowledge.types import DocumentRow, DocumentState, RevisionKey
 from services.store import StateStore
 from services.store.bases import BaseRecord
-from tests.fakes.documents import shown, write_pdf, write_raw_pdf
+from tests.fakes.documents import shown, write_encrypted_pdf, write_pdf, write_raw_pdf
 
 
 @dataclass
@@ -129,6 +129,37 @@ def test_a_span_is_shown_where_it_stands_on_its_page(library: Library, base: Bas
         library.knowledge.regions(base, row.document_id, 7, 0, 1)
     with pytest.raises(DocumentNotFound):
         library.knowledge.page_image(base, row.document_id, 7, 1, 300)
+
+
+def test_a_password_opens_a_file_and_is_forgotten(library: Library, base: BaseRecord) -> None:
+    locked = write_encrypted_pdf(library.folder / "l.pdf", "The pump starts at six.", "open sesame").read_bytes()
+    kept = library.stores.passwords
+
+    def settled() -> str:
+        row = library.settle(base)["l.pdf"]
+        assert kept.of(base.id, row.sha256) is None
+        return row.error.code if row.error else row.state.value
+
+    row = library.add(base, "l.pdf", locked)
+    assert settled() == "encrypted"
+    assert library.knowledge.retry(base, "l.pdf", "wrong")
+    assert settled() == "password_wrong"
+    assert library.knowledge.retry(base, "l.pdf", "open sesame")
+    (path,) = (library.folder / "run" / "passwords").iterdir()
+    assert path.stat().st_mode & 0o077 == 0 and kept.of(base.id, row.sha256) == "open sesame"
+    assert settled() == "ready"
+    assert found(library, base, "When does the pump start?") == ["l.pdf"]
+    everything = b"".join(file.read_bytes() for file in library.folder.rglob("*") if file.is_file())
+    assert b"open sesame" not in everything
+
+
+def test_a_password_may_come_with_the_file_and_is_not_kept_for_ever(library: Library, base: BaseRecord) -> None:
+    locked = write_encrypted_pdf(library.folder / "l.pdf", "The pump starts at six.", "open sesame").read_bytes()
+    row = library.knowledge.add(base, "l.pdf", io.BytesIO(locked), "open sesame")
+    library.stores.passwords.sweep(-1)
+    assert library.stores.passwords.of(base.id, row.sha256) is None
+    library.knowledge.add(base, "l.pdf", io.BytesIO(locked), "open sesame")
+    assert library.settle(base)["l.pdf"].state is DocumentState.READY
 
 
 def test_a_new_version_takes_over_only_when_it_is_ready(library: Library, base: BaseRecord) -> None:

@@ -45,12 +45,12 @@ def test_nothing_but_white_space_is_an_empty_file(content, tmp_path):
         choose_loader(path, "empty.txt")
 
 
-def test_a_picture_is_unsupported_and_named(tmp_path):
+def test_a_recording_is_unsupported_and_named(tmp_path):
     path = tmp_path / "x"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    path.write_bytes(b"ID3\x03" + bytes(100))
     with pytest.raises(UnsupportedFormat) as caught:
         choose_loader(path, "plan.pdf.txt")
-    assert caught.value.params["kind"] == "png"
+    assert caught.value.params["kind"] == "mp3"
     assert ".pdf" in caught.value.params["supported"]
 
 
