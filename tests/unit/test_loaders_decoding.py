@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from services.knowledge.loaders.decoding import decode, looks_like_text
+from services.knowledge.loaders.decoding import decode, looks_like_text, undoubled
 
 CHINESE = "设备维护手册：请先关闭电源，然后打开机柜门。每个月检查一次过滤器，必要时更换。"
 TAIWANESE = "設備維護手冊：請先關閉電源，然後打開機櫃門。每個月檢查一次過濾器，必要時更換。"
@@ -111,3 +111,22 @@ def test_text_looks_like_text(encoding):
 def test_binary_bytes_do_not_look_like_text():
     assert not looks_like_text(os.urandom(4096))
     assert not looks_like_text(b"\x00\x01\x02\x03" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy. Nechť již hříšné saxofony", "cp1250"),
+        ("Zażółć gęślą jaźń, pchnąć w tę łódź jeża", "cp1250"),
+        ("L'été était très chaud, où êtes-vous ? ¿Qué niño comió? Größe über", "cp1252"),
+        ("Rødgrød med fløde på bordet, æbler", "cp1252"),
+    ],
+)
+def test_western_and_central_european_text_are_told_apart(text, encoding):
+    assert decode(text.encode(encoding)).text == text
+
+
+def test_text_that_was_encoded_twice_is_mended():
+    assert undoubled("1986–1990, 值".encode().decode("latin-1")) == "1986–1990, 值"
+    assert undoubled("Ã\x85 is no such text: \x85 Ä\x99") == "Å is no such text: \x85 ę"
+    assert undoubled(WESTERN) == WESTERN

@@ -100,3 +100,11 @@ def test_a_password_opens_and_a_wrong_one_says_so(tmp_path):
         pdf.LOADER.load_with(path, "p.pdf", LIMITS, Aids("wrong"))
     assert WORDS in pdf.LOADER.load_with(path, "p.pdf", LIMITS, Aids("secret")).text
     assert "secret" not in repr(Aids("secret"))
+
+
+def test_a_page_of_drawn_letters_is_asked_for_and_a_blank_one_is_not(tmp_path):
+    strokes = b"".join(b"%d 700 m %d 712 l S\n" % (50 + 9 * n, 52 + 9 * n) for n in range(40))
+    aids = Aids()
+    path = write_raw_pdf(tmp_path / "s.pdf", [shown(WORDS.encode()), strokes, b""])
+    document = pdf.LOADER.load_with(path, "s.pdf", LIMITS, aids)
+    assert aids.unread == [2] and [notice.code for notice in document.notices] == ["pages_without_text"]

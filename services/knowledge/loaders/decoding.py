@@ -8,6 +8,7 @@ uses.
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
@@ -30,7 +31,10 @@ SURE = 0.55
 HOPELESS = 0.25
 MARGIN = 0.05
 FEW_BYTES = 200
-DECLARED_BONUS, DETECTED_MALUS = 0.15, 0.02
+DECLARED_BONUS, DETECTED_MALUS, CENTRAL_MALUS = 0.15, 0.02, 0.03
+"""Western and Central European letters share most bytes: what is as likely both ways is Western."""
+NEVER_TOGETHER = (("ø", "ì"), ("ø", "è"), ("ø", "ù"))
+"""Danish and Italian or French letters in one text: it is Czech, read as Western."""
 FREQUENT = frozenset(
     "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民"
     "得经十三之进着等部度家电力里如水化高自二理起小物现实加量都两体制机当使点从业本去把性好应开它合还因由其些然前外天政四日那"
@@ -38,6 +42,7 @@ FREQUENT = frozenset(
     "這個國為來時們會學說對產種發過後動麼與關數線體電實機點從業應開還當問無條變結"
     "이다는을의에가고를한하지은로도기사서인리대어자해시있나정그보아전일부으수들라면제주과구장상적"
 )
+_DOUBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf]*[\u0080-\u009f][\u0080-\u00bf]*")
 _PRINTABLE = bytes(range(0x20, 0x7F)).replace(b"\\", b"").replace(b"~", b"")
 _BINARY_BYTES = bytes(code for code in range(32) if code not in b"\t\n\r\x0b\x0c\x1b")
 
@@ -83,6 +88,18 @@ def _utf8(raw: bytes) -> str | None:
     return None if by_chance else text
 
 
+def undoubled(text: str) -> str:
+    """The text where UTF-8 was once read as Latin-1 and written again: its control characters betray it."""
+
+    def mended(found: re.Match[str]) -> str:
+        try:
+            return found[0].encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            return found[0]
+
+    return _DOUBLED.sub(mended, text)
+
+
 def looks_like_text(head: bytes) -> bool:
     """Whether the beginning of a file is text in some encoding."""
     if any(head.startswith(mark) for mark, _ in BOMS):
@@ -126,7 +143,11 @@ def _rivals(sample: bytes, encoding: str, scores: dict[str, float]) -> list[str]
 
 
 def _score(sample: bytes, encoding: str, *, ascii_counts: bool = False) -> float:
-    return plausibility(sample.decode(encoding, "replace"), ascii_counts=ascii_counts)
+    text = sample.decode(encoding, "replace")
+    score = plausibility(text, ascii_counts=ascii_counts)
+    if encoding == "cp1250" or any(one in text and other in text for one, other in NEVER_TOGETHER):
+        score -= CENTRAL_MALUS if encoding == "cp1250" else 2 * CENTRAL_MALUS
+    return score
 
 
 def _sample(raw: bytes) -> bytes:
@@ -178,7 +199,7 @@ def _mark(before: str, letter: str, after: str) -> float:
         return _mark_of_letter(before, letter, after)
     if category in ("Lm", "Mn", "Mc"):
         return 0.5
-    return 0.8 if letter in "，。、；：？！“”‘’（）《》【】…—–·　「」『』€£©®°•«»±×²³½§\xa0" else 0.3
+    return 0.8 if letter in "¡¿，。、；：？！“”‘’（）《》【】…—–·　「」『』€£©®°•«»±×²³½§\xa0" else 0.3
 
 
 def _mark_of_syllable(letter: str) -> float:

@@ -18,6 +18,7 @@ from services.knowledge.loaders.pdf_lines import lines
 from services.knowledge.loaders.pdf_outline import Bookmark
 from services.knowledge.positions import Piece
 
+FEW_CHARACTERS, MANY_SHAPES = 100, 30
 LOOKED_AT = 20
 """Pages that are tried before the other extractor takes the whole file."""
 
@@ -63,8 +64,7 @@ class Pdfium:
             text = textpage.get_text_range()
             extra = tuple(self._forms.pieces(page))
             pieces = (*lines(page, textpage, text), *extra)
-            kinds = (pypdfium2.raw.FPDF_PAGEOBJ_IMAGE,)
-            pictures = next(iter(page.get_objects(filter=kinds)), None) is not None if len(text) < 100 else False
+            pictures = len(text) < FEW_CHARACTERS and _shows_pictures(page)
             textpage.close()
             page.close()
         except pypdfium2.PdfiumError:
@@ -82,6 +82,16 @@ class Pdfium:
                     yield Bookmark(index, bookmark.level + 1, title)
         except (pypdfium2.PdfiumError, ValueError, UnicodeError):
             return  # a broken outline takes no text away
+
+
+def _shows_pictures(page: Any) -> bool:
+    """Whether a page holds a picture, or so many drawn shapes that they may be letters."""
+    drawn = 0
+    for thing in page.get_objects(max_depth=3):
+        drawn += thing.type in (pypdfium2.raw.FPDF_PAGEOBJ_PATH, pypdfium2.raw.FPDF_PAGEOBJ_SHADING)
+        if thing.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE or drawn >= MANY_SHAPES:
+            return True
+    return False
 
 
 class Pypdf:

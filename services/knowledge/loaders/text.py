@@ -8,7 +8,7 @@ from services.core.document_errors import Garbled
 from services.core.errors import NoExtractableText, TooLarge
 from services.core.units import bytes_text
 from services.knowledge.loaders.assembly import check_characters, normalise
-from services.knowledge.loaders.decoding import HOPELESS, decode
+from services.knowledge.loaders.decoding import HOPELESS, decode, undoubled
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.types import Extracted, Notice
 
@@ -38,7 +38,7 @@ def plain(path: Path, name: str, limits: Limits, media_type: str) -> Extracted:
     Raises: TooLarge, Garbled, NoExtractableText.
     """
     raw, notices = read_text(path, name, limits)
-    text = normalise(raw).strip()
+    text = normalise(undoubled(raw)).strip()
     if not text:
         raise NoExtractableText(name=name, pages=1)
     return Extracted(text, media_type, notices=notices)
