@@ -26,6 +26,8 @@ FREQUENT_SHARE = 0.28
 """Of the letters of any language in Latin script these eight are about half; of letters drawn by chance a third."""
 JUDGED_CHARACTERS = 20_000
 _GLYPH_NAME = re.compile(r"\(cid:\d+\)|/(?:[A-Za-z]{1,2}\d{1,4}|uni[0-9A-Fa-f]{4}|glyph\d+|cid\d+|g\d+)(?=/|\s|$)")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_NO_LETTER = re.compile(r"[\W\d_]+")
 _MOJIBAKE = re.compile("[ÂÃâãäåæçèéïð][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]{1,3}")
 
 
@@ -43,6 +45,8 @@ def garbled(text: str) -> bool:
 
 def unreadable_share(text: str) -> float:
     """The share of a page's characters that are no characters: replacements, private use, unassigned, controls."""
+    if text.isascii() and not _CONTROL.search(text):
+        return 0.0  # most pages: looking at each character takes longer than reading the page
     seen = [letter for letter in text if not letter.isspace() and letter not in "\ufffe\u0002\u00ad"]
     bad = sum(letter == "\ufffd" or unicodedata.category(letter) in ("Co", "Cn", "Cs", "Cc") for letter in seen)
     return bad / len(seen) if seen else 0.0
@@ -50,6 +54,8 @@ def unreadable_share(text: str) -> float:
 
 def _wrongly_decoded(text: str) -> bool:
     """UTF-8 read as Latin letters, or characters that hardly anybody uses in a row, as wrong encodings make them."""
+    if text.isascii():
+        return False
     foreign = [letter for letter in text if letter > "\x7f" and not letter.isspace()]
     if len(foreign) < FEWEST_FOREIGN:
         return False
@@ -99,7 +105,7 @@ def _spaced_out(text: str) -> bool:
 
 def _shifted(text: str) -> bool:
     """Letters that stand for others, as fonts without a map to Unicode give: the frequent ones become rare."""
-    letters = [letter for letter in text.lower() if letter.isalpha()]
-    if len(letters) < FEWEST_LETTERS or not "".join(letters).isascii():
+    letters = _NO_LETTER.sub("", text.lower())
+    if len(letters) < FEWEST_LETTERS or not letters.isascii():
         return False
-    return sum(letter in FREQUENT for letter in letters) < FREQUENT_SHARE * len(letters)
+    return sum(map(letters.count, FREQUENT)) < FREQUENT_SHARE * len(letters)
