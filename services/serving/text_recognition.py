@@ -20,7 +20,7 @@ from services.core.settings import inherited_environment
 from services.serving.environments import Environments
 
 ENVIRONMENT = "ocr"
-PROGRAM = Path(__file__).with_name("text_recognition_program.py")
+PROGRAM = Path(__file__).with_name("engines") / "ocr_server.py"
 POLL_S = 0.2
 START_S, PICTURE_S = 300.0, 300.0
 
