@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from services.chat.checking.verdicts import SUPPORTED, UNSURE, Similarity, judged
 from services.knowledge.embedders import make_embedder

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import bases, documents, errors, frame, transfer
+from ui import bases, documents, errors, feedback, frame, transfer
 from ui.chunks import view
 from ui.i18n import _
 from ui.widgets import beside_title, empty_state, facts_line
@@ -47,6 +47,7 @@ with frame.page(N_("Knowledge")) as services:
     documents.refused_files()
     if summary.counts.documents:
         documents.document_list(services, summary.base)
+        feedback.golden_list(services, summary.base.id)
     else:
         empty_state(
             _("This knowledge base is empty"),

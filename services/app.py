@@ -11,6 +11,7 @@ from typing import Any
 from services.chat.answers import ChatService
 from services.chat.choices import Presets
 from services.chat.conversations import Conversations
+from services.chat.feedback import Feedback
 from services.chat.making import chat_service
 from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
 from services.core.errors import AppError, from_row
@@ -92,6 +93,11 @@ class Services(Planning):
     rewriter: OpenChatModel
     """Finds the chat server that rewrites documents into statements."""
     installs: Installs
+
+    @property
+    def feedback(self) -> Feedback:
+        """What people think of answers, and golden questions."""
+        return Feedback(self.store.conversations, self.store.turns, self.store.feedback, self.store.golden)
 
     @property
     def preferences(self) -> Preferences:

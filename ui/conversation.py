@@ -12,6 +12,7 @@ from services.chat.checking.answers import checks_of
 from services.chat.conversations import Versions
 from services.chat.notes import told
 from services.chat.ports import Passage
+from services.chat.refusals import refuses
 from services.chat.turns import ATTACHED, passages_of
 from services.core.clock import now_ms
 from services.core.errors import from_row
@@ -21,6 +22,8 @@ from ui import citations, errors, i18n
 from ui.chat.actions import actions, question_editor
 from ui.checks import summary
 from ui.i18n import _, ngettext
+from ui.nothing_found import nothing_found
+from ui.sources import open_passage
 from ui.widgets import facts_line, progress_row, remark, safe_text
 
 POLL_S = 0.12
@@ -35,6 +38,8 @@ def past_turn(services: Services, owner: str, turn: TurnRecord, versions: Versio
             safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
         _said(turn)
+        if turn.bases and refuses(turn.answer):
+            nothing_found(turn, open_passage)
         _outcome(services, owner, turn)
         _told(turn)
         actions(services, owner, turn, versions)

@@ -17,6 +17,7 @@ from services.cli.ask import ask
 from services.cli.conversation import conversation
 from services.cli.diagnose import diagnose
 from services.cli.engine import engine
+from services.cli.golden import golden
 from services.cli.gpus import gpus
 from services.cli.kb import kb
 from services.cli.kb_search import search
@@ -38,6 +39,7 @@ kb.command()(search)
 app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
+app.add_typer(golden, name="golden")
 app.add_typer(model, name="model")
 app.add_typer(ollama, name="ollama")
 app.add_typer(conversation, name="conversation")

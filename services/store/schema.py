@@ -254,3 +254,32 @@ alerts = Table(
     Index("alerts_by_time", "machine_id", "raised_at_ms"),
 )
 """What was not well, since when and until when; and what the webhook is still to be told of it."""
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _id(),
+    Column("turn_id", String(40), ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("owner_id", String(40), nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("comment", Text, nullable=False),
+    *_times(),
+    Index("feedback_by_turn", "turn_id", "owner_id", unique=True),
+)
+"""What people think of answers."""
+
+golden_questions = Table(
+    "golden_questions",
+    metadata,
+    _id(),
+    Column("owner_id", String(40), nullable=False),
+    Column("turn_id", String(40), nullable=False),
+    Column("question", Text, nullable=False),
+    Column("bases", JSON, nullable=False),
+    Column("retrieved", JSON, nullable=False),
+    Column("expected", JSON, nullable=False),
+    Column("trace", JSON, nullable=False),
+    Column("comment", Text, nullable=False),
+    *_times(),
+)
+"""Questions saved from bad answers, with what was retrieved and what should have been; they outlive their turn."""

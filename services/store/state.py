@@ -6,6 +6,7 @@ from services.store.alerts import AlertRows
 from services.store.bases import BaseRows
 from services.store.conversations import ConversationRows, TurnRows
 from services.store.database import Database
+from services.store.feedback import FeedbackRows, GoldenRows
 from services.store.figures import FigureRows
 from services.store.folders import FolderRows
 from services.store.jobs import JobRows
@@ -34,6 +35,8 @@ class StateStore:
         self.readings = ReadingRows(self.database)
         self.ledger = LedgerRows(self.database)
         self.figures = FigureRows(self.database)
+        self.feedback = FeedbackRows(self.database)
+        self.golden = GoldenRows(self.database)
         self.alerts = AlertRows(self.database)
         self.folders = FolderRows(self.database)
 

@@ -355,3 +355,31 @@ def test_a_cited_page_of_a_pdf_is_shown_with_its_boxes(
     assert 'class="box"' in words(app) and "width:150%" in words(app)
     app = press(app, "Show as text")
     assert "The gate closes at six." in marks(words(app))[0] and "data:image" not in words(app)
+
+
+def test_where_nothing_was_found_it_is_said_what_was_searched(
+    services: Services, base: BaseRecord, chat_server: ChatServer
+) -> None:
+    chat_server.set(answer="The documents do not say.")
+    turn = asked(services, base, "How deep is the sea?")
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "Searched: Garden, 1 document" in words(app) and "The nearest passages" in words(app)
+    near = next(label for label in labels(app) if label.startswith(r"\[1\] pump\.md\:"))
+    assert "starts at six" in marks(words(press(app, near)))[0]
+    assert 'class="lectern-checks"' not in words(app)
+
+
+def test_a_bad_answer_is_kept_as_a_golden_question(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    services.feedback.rate(LOCAL, turn.id, "bad")
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    app = press(app, "Comment on this answer")
+    opener = next(button for button in app.button if button.label == "Comment on this answer")
+    opener.click()
+    app.text_area[0].set_value("It is seven.")
+    app.checkbox[0].set_value(True)
+    app.run()
+    press(app, "Save", within="Comment on this answer")
+    (kept,) = services.feedback.golden(base.id)
+    assert (kept.question, kept.comment, kept.expected) == (turn.question, "It is seven.", [])
+    assert "1 golden question" in [box.label for box in opened("2_Knowledge").expander]

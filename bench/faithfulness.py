@@ -1,0 +1,202 @@
+"""Are answers faithful to documents: the right span, a right citation, the right page.
+
+`python -m bench.faithfulness --server URL --collection FOLDER … --n 60` asks seeded questions of collections in BEIR's
+form whose queries tell where their answers stand (metadata: answers, doc); `--questions FILE --documents FOLDER` asks
+questions about PDF pages (JSON lines: question, document, page, answers). Everything goes through the chat service as
+people use it. What was answered is written below `--out` line by line, and a second run goes on where the first ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from services.app import Services, bootstrap
+from services.chat.rows import answer_row
+from services.core.errors import AppError, ConflictError
+from services.core.settings import Settings
+from services.knowledge.ingest import Ingest
+from services.knowledge.loaders.protocol import Limits
+from services.knowledge.loaders.reader import Reader
+from services.store.bases import BaseRecord
+
+OWNER, SERVER = "bench", "bench"
+LIMITS = Limits(pages=2000, characters=5_000_000, timeout_s=120, memory_bytes=4 * 1024**3)
+ENOUGH = 0.8
+"""Of a span's characters that stand in the answer in their order: names may be bent, long spans shortened."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with the documents, spans and page that are right."""
+
+    key: str
+    text: str
+    document: str
+    answers: tuple[str, ...]
+    page: int | None = None
+
+
+def collection(folder: Path, count: int, seed: int) -> tuple[dict[str, bytes], list[Question]]:
+    """The passages of a collection, each as a text file, and seeded questions."""
+    rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text("utf-8").splitlines()]
+    files = {f"{row['_id']}.txt": f"{row['title']}\n\n{row['text']}".encode() for row in rows}
+    asked = [json.loads(line) for line in (folder / "queries.jsonl").read_text("utf-8").splitlines()]
+    chosen = random.Random(seed).sample(asked, min(count, len(asked)))
+    return files, [
+        Question(row["_id"], row["text"], f"{row['metadata']['doc']}.txt", tuple(row["metadata"]["answers"]))
+        for row in chosen
+    ]
+
+
+def pages(file: Path, folder: Path, count: int) -> tuple[dict[str, bytes], list[Question]]:
+    """PDF files and questions about their pages."""
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()][:count]
+    found = {path.name: path for path in sorted(folder.rglob("*.pdf"))}
+    files = {name: found[name].read_bytes() for name in dict.fromkeys(row["document"] for row in rows)}
+    return files, [
+        Question(str(number), row["question"], row["document"], tuple(row["answers"]), row["page"])
+        for number, row in enumerate(rows, 1)
+    ]
+
+
+def filled(services: Services, name: str, files: dict[str, bytes]) -> BaseRecord:
+    """The base of this name with these files; what it has already is not read again."""
+    try:
+        base = services.knowledge.create(name)
+    except ConflictError:
+        base = services.knowledge.base(name)
+    known = {row.name for row in services.knowledge.documents(base)}
+    for file, content in files.items():
+        if file not in known:
+            services.knowledge.add(base, file, BytesIO(content))
+    reader = Reader(LIMITS)
+    ingest = Ingest(services.stores, reader, services.embedders)
+    pending = services.stores.of(base).pending()
+    for number, key in enumerate(pending, 1):
+        try:
+            for step in (ingest.read, ingest.split, ingest.embed, ingest.publish):
+                if not step(base, key):
+                    break
+        except AppError as error:
+            ingest.fail(base, key, error)
+        if number % 50 == 0:
+            print(f"{name}: {number} of {len(pending)} documents read", flush=True)
+    reader.close()
+    return base
+
+
+def asked(services: Services, base: BaseRecord, question: Question) -> dict[str, Any]:
+    """One answer, held against what is right."""
+    begun = services.chat.ask(OWNER, question.text, base_ids=[base.id], server=SERVER, heed_words=False)
+    turn = services.chat.wait(begun.id)
+    row = answer_row(turn)
+    cited = [row["passages"][citation["marker"] - 1] for citation in row["citations"]]
+    right = [one for one in cited if one["document"] == question.document]
+    services.chat.delete(OWNER, turn.conversation_id)
+    return {
+        "key": question.key,
+        "question": question.text,
+        "expected": {"document": question.document, "page": question.page, "answers": question.answers},
+        "state": turn.state,
+        "answer": turn.answer,
+        "retrieved": any(one["document"] == question.document for one in row["passages"]),
+        "span": any(holds(turn.answer, answer) for answer in question.answers),
+        "citation": bool(right),
+        "page": None if question.page is None else any(one["page"] == question.page for one in right),
+        "cited": [[one["document"], one["page"]] for one in cited],
+        "checks": [[check["verdict"], check["reason"]] for check in row["checks"]],
+        "timings_ms": turn.timings_ms,
+    }
+
+
+def holds(answer: str, span: str) -> bool:
+    """Whether an answer has a span: as it stands, or most of its characters in their order."""
+    told, wanted = bare(answer), bare(span)
+    if wanted in told:
+        return True
+    blocks = SequenceMatcher(None, wanted, told, autojunk=False).get_matching_blocks()
+    return len(wanted) >= 8 and sum(block.size for block in blocks if block.size > 1) / len(wanted) >= ENOUGH
+
+
+def bare(text: str) -> str:
+    """Letters and digits only, in one form."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
+
+
+def run(services: Services, name: str, files: dict[str, bytes], questions: list[Question], out: Path) -> None:
+    """Ask what was not asked before, and print the shares."""
+    base, log = filled(services, name, files), out / f"{name}.jsonl"
+    rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
+    done = {row["key"] for row in rows}
+    with log.open("a", encoding="utf-8") as file:
+        for question in questions:
+            if question.key not in done:
+                rows.append(asked(services, base, question))
+                file.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")
+                file.flush()
+    wanted = {question.key for question in questions}
+    report(name, [row for row in rows if row["key"] in wanted], out)
+
+
+def report(name: str, rows: list[dict[str, Any]], out: Path) -> None:
+    """Print the shares of a collection, and write every miss to a file."""
+    figures = ["retrieved", "span", "citation"] + (["page"] if rows and rows[0]["page"] is not None else [])
+    shares = [f"{figure} {sum(bool(row[figure]) for row in rows)}/{len(rows)}" for figure in figures]
+    verdicts = Counter(verdict for row in rows for verdict, _reason in row["checks"])
+    print(f"{name}: {', '.join(shares)}; sentences {dict(verdicts)}", flush=True)
+    misses = [row for row in rows if not all(row[figure] for figure in figures)]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in misses]
+    (out / f"{name}-misses.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def sets(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, bytes], list[Question]]]:
+    """What is to be asked."""
+    for folder in options.collection:
+        yield folder.name, *collection(folder, options.n, options.seed)
+    if options.questions:
+        yield "pages", *pages(options.questions, options.documents, options.n)
+
+
+def main() -> None:
+    """Run the bench."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", help="address of an OpenAI-compatible server, ending in /v1")
+    parser.add_argument("--collection", type=Path, action="append", default=[], help="folder in BEIR's form")
+    parser.add_argument("--questions", type=Path, help="JSON lines of questions about PDF pages")
+    parser.add_argument("--documents", type=Path, help="folder that holds the PDF files")
+    parser.add_argument("--n", type=int, default=60, help="questions of each set")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("build/faithfulness"), help="folder for what was answered")
+    options = parser.parse_args()
+    if not options.server:
+        print("faithfulness: give --server and --collection or --questions, or nothing is asked")
+        return
+    if options.questions and not options.documents:
+        parser.error("--questions needs --documents")
+    options.out.mkdir(parents=True, exist_ok=True)
+    services = bootstrap(Settings(home=options.out / "home", embedded=False))
+    try:
+        if SERVER not in {record.name for record in services.servers.list()}:
+            services.servers.add_remote(SERVER, options.server)
+        for name, files, questions in sets(options):
+            run(services, name, files, questions, options.out)
+    finally:
+        services.close()
+
+
+if __name__ == "__main__":
+    main()
