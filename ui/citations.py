@@ -19,7 +19,7 @@ from services.chat.citations import markdown
 from services.chat.ports import Passage
 from ui.checks import SHOWN, words_of
 from ui.i18n import _
-from ui.readable import marked_html
+from ui.readable import is_markdown, marked_html, plain_lines
 from ui.text import html_text
 
 Box = tuple[float, float, float, float]
@@ -137,7 +137,7 @@ def answer(
 def hover(passage: Passage) -> str:
     """What hovering over a mark tells: the document, its page, and how the passage begins."""
     page = "" if passage.page is None else _(", page {page}", page=passage.page)
-    begin = " ".join(passage.text.split())
+    begin = " ".join(plain_lines(passage.text, passage.document).split())
     return f"{passage.document}{page}: {begin[:BEGINNING]}{'…' if len(begin) > BEGINNING else ''}"
 
 
@@ -148,7 +148,7 @@ def passage_panel(
 
     The text scrolls by itself, to the passage at first. Markdown is shown without its signs.
     """
-    text = marked_html(before, passage, after, markdown=document.lower().endswith((".md", ".markdown")))
+    text = marked_html(before, passage, after, markdown=is_markdown(document))
     _opened(document, page, heading, number, f'<div class="text" tabindex="0">{text}</div>')
 
 

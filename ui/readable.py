@@ -19,6 +19,16 @@ _EMPHASIS = re.compile(r"(\*\*|__|\*|`+)(?=\S)(.+?)(?<=\S)\1")
 _PIECES = re.compile(rf"([{_BEGIN}{_END}])")
 
 
+def is_markdown(document: str) -> bool:
+    """Whether a document of this name is written in Markdown."""
+    return document.lower().endswith((".md", ".markdown"))
+
+
+def plain_lines(text: str, document: str) -> str:
+    """The text of a document, without the signs of Markdown where it is written in that."""
+    return "\n".join(line for _look, line in _readable(text)) if is_markdown(document) else text
+
+
 def marked_html(before: str, passage: str, after: str, *, markdown: bool = False) -> str:
     """A passage marked in the text around it; `markdown`: its signs are left out, headings and code look their part."""
     parts = (part.replace(_BEGIN, "").replace(_END, "") for part in (before, passage, after))

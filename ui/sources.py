@@ -13,6 +13,7 @@ from services.chat.turns import passages_of
 from services.store.conversations import TurnRecord
 from ui.i18n import _
 from ui.opened import opened_passage
+from ui.readable import plain_lines
 from ui.text import html_text, markdown_text
 from ui.widgets import safe_text
 
@@ -83,8 +84,12 @@ def _source(turn: TurnRecord, passage: Passage) -> None:
         )
         st.html(
             f'<div class="lectern-passage lectern-source"><div class="lectern-facts">{html_text(_place(passage))}</div>'
-            f'<div class="text">{html_text(" ".join(passage.text.split())[:EXCERPT])}</div></div>'
+            f'<div class="text">{html_text(_excerpt(passage))}</div></div>'
         )
+
+
+def _excerpt(passage: Passage) -> str:
+    return " ".join(plain_lines(passage.text, passage.document).split())[:EXCERPT]
 
 
 def _place(passage: Passage) -> str:

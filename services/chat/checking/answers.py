@@ -59,7 +59,7 @@ def check_answer(
     """Check every sentence that says something; nothing where the answer only says that nothing was found."""
     if refuses(answer):
         return ()
-    evidence = {passage.number: evidence_of(passage) for passage in passages}
+    evidence = {number: evidence_of(passage) for number, passage in enumerate(passages, 1)}
     return tuple(
         _check(sentence, evidence, similarity) for sentence in sentences(answer, len(passages)) if _claims(sentence)
     )

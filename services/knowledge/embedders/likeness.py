@@ -14,5 +14,6 @@ def likeness(embedder: Embedder, text: str, others: Sequence[str]) -> list[float
     """The cosine of a text and each of the others, of the first `MOST` of them."""
     if not others:
         return []
-    vectors = embedder.encode_passages([text, *others[:MOST]])
+    # As questions on both sides: the likeness is mutual, and a question is encoded in this process at once.
+    vectors = embedder.encode_queries([text, *others[:MOST]])
     return [float(value) for value in vectors[1:] @ vectors[0]]
