@@ -75,7 +75,7 @@ def test_an_unknown_engine_is_refused(environments: Environments, name: str) -> 
 
 
 def test_the_shipped_pins_name_every_engine(tmp_path: Path) -> None:
-    assert {found.name for found in Environments(tmp_path).all()} == {"embeddings", "transformers", "vllm"}
+    assert {found.name for found in Environments(tmp_path).all()} == {"embeddings", "ocr", "transformers", "vllm"}
 
 
 def test_the_index_of_the_users_own_pip_settings_is_asked(
