@@ -27,6 +27,7 @@ from services.chat.turnstile import Turnstile
 from services.core.clock import Stopwatch
 from services.core.errors import AppError, BadResponse, EmptyAnswer, ServerNotReady, Unexpected, UpstreamTimeout
 from services.core.log import incident
+from services.llm.estimate import estimated_tokens
 from services.llm.protocol import ChatModel, Endpoint, Sampling
 from services.store.conversations import ConversationRows, TurnRecord, TurnRows
 
@@ -127,10 +128,12 @@ class Answering:
         if made is None:
             return "stopped" if running.stop.is_set() else "done"
         parts, limit = made
-        self._turns.sent(running.turn.id, [part.row(count) for part in parts])
         settled = order.settled
         sampling = Sampling(limit, settled.temperature, settled.top_p, settled.stop)
-        ended = stream_into(running, model, messages_of(parts), sampling, watch)
+        try:
+            ended = stream_into(running, model, messages_of(parts), sampling, watch)
+        finally:  # afterwards: counting its parts would keep the first word waiting
+            self._turns.sent(running.turn.id, [part.row(lambda text: _counted(count, text)) for part in parts])
         if running.stop.is_set():
             return "stopped"
         if not running.turn.answer.strip():
@@ -202,6 +205,14 @@ class Answering:
         talk = self._conversations.get(turn.conversation_id)
         path = self._turns.path(turn.conversation_id, turn.parent_id)
         return rememberable(path, talk.remembers_after if talk else None)
+
+
+def _counted(count: Count, text: str) -> int:
+    """Tokens of a text, by the server while it is there."""
+    try:
+        return count(text)
+    except AppError:
+        return estimated_tokens(text)
 
 
 def _reached(running: Running, target: Target) -> Endpoint | None:

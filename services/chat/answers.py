@@ -242,7 +242,7 @@ class ChatService:
     def _keep(self, talk: ConversationRecord, server_id: str, mode: str, base_ids: tuple[str, ...]) -> None:
         """Remember for a conversation how it was last asked; bases stay chosen while it merely chats."""
         kept: dict[str, Any] = {**talk.settings, "mode": mode}
-        if base_ids:
+        if base_ids or mode == KNOWLEDGE:
             kept["base_ids"] = list(base_ids)
         if kept != talk.settings or server_id != talk.server_id:
             self._conversations.change(talk.id, settings=kept, server_id=server_id)

@@ -70,8 +70,8 @@ class Conversations:
     def versions(self, conversation_id: str) -> dict[str, Versions]:
         """For each turn that has other versions, where it stands among them."""
         by_parent: dict[str | None, list[str]] = {}
-        for turn in self._turns.of(conversation_id):
-            by_parent.setdefault(turn.parent_id, []).append(turn.id)
+        for turn_id, parent_id in self._turns.parents(conversation_id).items():
+            by_parent.setdefault(parent_id, []).append(turn_id)
         found: dict[str, Versions] = {}
         for ids in by_parent.values():
             around = [None, *ids, None]

@@ -65,6 +65,30 @@ def export(
 
 
 @conversation.command()
+def rename(id: Id, title: Annotated[str, typer.Argument(help="the new title", show_default=False)]) -> None:
+    """Give a conversation another title."""
+    with failing_well():
+        services = speaker.services()
+        talk, _ = _found(services, id)
+        renamed = services.conversations.rename(talk.owner_id, talk.id, title)
+        speaker.emit(head_row(renamed), lambda: typer.echo(renamed.title))
+
+
+@conversation.command()
+def share(
+    id: Id, back: Annotated[bool, typer.Option("--take-back", help="let the link lead nowhere any more")] = False
+) -> None:
+    """Make a link by which others can read a conversation, or take it back."""
+    with failing_well():
+        services = speaker.services()
+        talk, _ = _found(services, id)
+        if back:
+            services.conversations.unshare(talk.owner_id, talk.id)
+        link = None if back else f"/Chat?shared={services.conversations.share(talk.owner_id, talk.id)}"
+        speaker.emit({"id": talk.id, "link": link}, lambda: typer.echo(link or ""))
+
+
+@conversation.command()
 def delete(id: Id) -> None:
     """Delete a conversation with its turns."""
     with failing_well():

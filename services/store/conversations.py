@@ -218,6 +218,13 @@ class TurnRows(Rows[TurnRecord]):
             connection.execute(touched.values(head_id=made.id))
             return made
 
+    def parents(self, conversation_id: str) -> dict[str, str | None]:
+        """The turn before each of a conversation's turns, in order. Reads no texts."""
+        columns = self.table.c
+        wanted = select(columns.id, columns.parent_id).where(columns.conversation_id == conversation_id)
+        with self.database.reading() as connection:
+            return {row.id: row.parent_id for row in connection.execute(wanted.order_by(columns.position))}
+
     def path(self, conversation_id: str, head_id: str | None) -> list[TurnRecord]:
         """The turns that lead to one, itself included, the first one first."""
         return way_to(head_id, self.of(conversation_id))
