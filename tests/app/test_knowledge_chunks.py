@@ -23,8 +23,8 @@ def test_the_chunks_of_a_document_are_shown_with_their_sizes(services: Services,
     html = words(app)
     assert parameter(app, "chunks") == row.document_id and "Working on" not in html
     (text,) = texts(html)
-    assert text.count('class="number"') == row.chunks == 4 and text.count('class="shared"') == 2
-    assert "4 chunks" in html and "characters, median" in html and "of 512 tokens" in html
+    assert text.count('class="number"') == row.chunks == 3 and text.count('class="shared"') == 2
+    assert "3 chunks" in html and "characters, median" in html and "of 512 tokens" in html
     assert "Apply to this base" not in labels(app)
     press(app, "Back to the documents")
     assert "lectern-chunks" not in words(app) and "pond.md" in words(app)
@@ -43,8 +43,8 @@ def test_a_changed_parameter_shows_its_result_beside_the_old_one_and_embeds_noth
     app.run()
     assert not app.exception
     now, tried = texts(words(app))
-    assert now.count('class="number"') == 4 < tried.count('class="number"') and 'class="shared"' not in tried
-    assert services.knowledge.summary(base).counts.chunks == 4
+    assert now.count('class="number"') == 3 < tried.count('class="number"') and 'class="shared"' not in tried
+    assert services.knowledge.summary(base).counts.chunks == 3
     press(app, "Apply to this base")
     changed = services.knowledge.base("Garden").changed()
     assert changed and (changed.chunker, changed.chunk_size, changed.chunk_overlap) == ("sentences", 200, 0)

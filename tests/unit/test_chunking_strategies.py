@@ -43,6 +43,12 @@ def test_recursive_chunks_overlap_where_it_is_asked_for_from_the_beginning_of_a_
     assert all((ENGLISH * 2)[chunk.start - 1].isspace() for chunk in chunks[1:])
 
 
+def test_a_heading_that_the_next_chunk_holds_is_no_chunk_of_its_own() -> None:
+    text = "# Pond\n\n" + ENGLISH * 4
+    assert texts(text, "recursive", size=400, overlap=60)[0].startswith("# Pond\n\nThe pump")
+    assert texts(text, "recursive", size=400, overlap=0)[0] == "# Pond"
+
+
 def test_sentences_overlap_by_whole_sentences() -> None:
     chunks = split(ENGLISH * 2, "sentences", size=200, overlap=60)
     assert all(one.end - other.start == 38 for one, other in pairwise(chunks))

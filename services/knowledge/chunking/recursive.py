@@ -23,6 +23,9 @@ SEPARATORS = [
 ]
 _BORDERS = re.compile(r"\s+|[。！？；…，、：]+[”’」』）】]*")
 
+SHORT = 4
+"""A chunk is short beside another one that is so many times as long."""
+
 Span = tuple[int, int]
 
 
@@ -56,14 +59,20 @@ def natural_spans(text: str, size: int, start: int = 0, end: int | None = None) 
 def overlapping(text: str, spans: Iterable[Span], overlap: int) -> Iterator[Span]:
     """Joined spans, each but the first begun earlier by up to `overlap` characters, behind a border of words.
 
-    None reaches behind the beginning of the one before; spans of white space are left out.
+    None reaches behind the beginning of the one before; spans of white space are left out, and so is a short one that
+    the next one holds whole, such as a heading that stands alone.
     """
     earlier: int | None = None
+    waiting: Span | None = None
     for start, end in spans:
         if not text[start:end].strip():
             continue
-        yield _earlier_start(text, start if earlier is None else earlier, start, overlap), end
-        earlier = start
+        begin = _earlier_start(text, start if earlier is None else earlier, start, overlap)
+        if waiting and not (begin == waiting[0] and (waiting[1] - begin) * SHORT <= end - begin):
+            yield waiting
+        earlier, waiting = start, (begin, end)
+    if waiting:
+        yield waiting
 
 
 def _earlier_start(text: str, floor: int, start: int, overlap: int) -> int:
