@@ -44,6 +44,7 @@ def choose(product: ProductSettings, start: ChunkerSpec | None, key: str, *, col
         keys,
         index=keys.index(start.key) if start else 0,
         format_func=lambda one: _(STRATEGIES[one].title),
+        help="\n\n".join(f"**{_(one.title)}**: {_(one.summary)}" for one in STRATEGIES.values()),
         key=f"{key}.strategy",
     )
     safe_text(_(STRATEGIES[strategy].summary), muted=True, small=True)
