@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.knowledge.chunking.chunks import make_chunks
-from services.knowledge.chunking.protocol import Tools, Unwanted
+from services.knowledge.chunking.protocol import Statement, Tools, Unwanted
 from services.knowledge.chunking.registry import chunker_spec, make_chunker
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.types import Chunk, Extracted, Heading, PageSpan
@@ -156,3 +156,14 @@ def test_what_embeds_every_sentence_stops_when_it_is_not_wanted_any_more() -> No
     with pytest.raises(Unwanted):
         split("The pump runs. " * 200, "semantic", tools)
     assert len(embedded.seen) == 24
+
+
+def test_a_statement_that_the_embedder_cannot_read_whole_gives_way_to_its_sentence() -> None:
+    def at_length(passages: Sequence[Sequence[str]]) -> Iterator[Sequence[Statement]]:
+        yield from ([Statement("long " * 60, 0, 0), Statement("short", 1, 1)] for _ in passages)
+
+    tools = replace(plain_tools(40), rewrite=at_length)
+    assert [chunk.indexed_text for chunk in split("The pump runs. It is loud.", "propositions", tools)] == [
+        "The pump runs.",
+        "short",
+    ]
