@@ -43,7 +43,7 @@ if not settings.allow_remote_listen:
 
 app = st.App(
     "Home.py",
-    routes=[Route("/healthz", Api()), Route("/metrics", Api())],
+    routes=[Route(path, Api()) for path in ("/healthz", "/metrics", "/v1/{rest:path}", "/api/{rest:path}")],
     middleware=guards,
     lifespan=lifespan,
     on_script_error=errors.report,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.chat.choices import Choices, settle
 from services.chat.memory import Remembered, rememberable, remembered
+from services.chat.turns import CHAT
 from services.core.errors import ConversationNotFound, InvalidName
 from services.core.i18n import N_
+from services.core.machine import this_process
 from services.llm.estimate import estimated_tokens
 from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows, way_to
 from services.store.product import ProductSettings
@@ -53,6 +55,28 @@ class Conversations:
     def choose(self, owner_id: str, conversation_id: str, choices: Choices) -> ConversationRecord:
         """Choose the settings of a conversation, for the turns to come; what is left out is not chosen any more."""
         return self._changed(owner_id, conversation_id, settings=choices.row())
+
+    def begun_with(self, owner_id: str, exchanges: Iterable[tuple[str, str]], machine_id: str) -> ConversationRecord:
+        """A new conversation that remembers questions and answers from elsewhere; it keeps its title."""
+        talk = self._conversations.create(owner_id=owner_id, title="", server_id=None)
+        self._conversations.retitle(talk.id, talk.title, origin="person", unless="")
+        me = this_process()
+        for question, answer in exchanges:
+            self._turns.create(
+                talk.id,
+                mode=CHAT,
+                state="done",
+                question=question,
+                answer=answer,
+                server_name="",
+                model="",
+                settings={},
+                machine_id=machine_id,
+                pid=me.pid,
+                process_started_at=me.started_at,
+                created_at_ms=0,  # not asked here and now: no count of questions is to see it
+            )
+        return talk
 
     def branch(self, owner_id: str, turn_id: str) -> ConversationRecord:
         """A new conversation that begins with the turns up to this one; the old one stays as it is."""

@@ -16,7 +16,7 @@ from services.cli.output import failing_well, speaker
 from services.core.errors import AppError, PathNotFound, WorkerNotRunning
 from services.core.i18n import N_
 from services.knowledge.chunking.registry import wished_spec
-from services.knowledge.notices import render as render_notice
+from services.knowledge.rows import document_row
 from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
@@ -119,7 +119,8 @@ def documents(name: Name) -> None:
     """List the documents of a knowledge base."""
     with failing_well():
         services = speaker.services()
-        _emit_documents([_document(row) for row in services.knowledge.documents(services.knowledge.base(name))])
+        rows = services.knowledge.documents(services.knowledge.base(name))
+        _emit_documents([document_row(row, speaker.language) for row in rows])
 
 
 @kb.command()
@@ -143,7 +144,7 @@ def retry(
         services = speaker.services()
         base = services.knowledge.base(name)
         services.knowledge.retry(base, document, _password(password))
-        _emit_documents([_document(services.knowledge.document(base, document))])
+        _emit_documents([document_row(services.knowledge.document(base, document), speaker.language)])
 
 
 @kb.command()
@@ -207,24 +208,8 @@ def _outcome(services: Services, base: BaseRecord, label: str, outcome: Document
     if isinstance(outcome, AppError):
         error = speaker.error_row(outcome.code, outcome.params)
         return {"document": label, "document_id": None, "state": DocumentState.FAILED, "error": error}
-    return {**_document(services.knowledge.document(base, outcome.document_id)), "document": label}
-
-
-def _document(row: DocumentRow) -> dict[str, Any]:
-    return {
-        "document": row.name,
-        "document_id": row.document_id,
-        "names": list(row.names),
-        "state": row.state.value,
-        "revision": row.revision,
-        "bytes": row.size_bytes,
-        "pages": row.pages,
-        "chunks": row.chunks,
-        "warnings": [
-            {"code": notice.code, "message": render_notice(notice, speaker.language)} for notice in row.notices
-        ],
-        "error": speaker.error_row(row.error.code, row.error.params) if row.error else None,
-    }
+    row = services.knowledge.document(base, outcome.document_id)
+    return {**document_row(row, speaker.language), "document": label}
 
 
 def _emit_documents(rows: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,8 +12,9 @@ from services.cli.kb import Name
 from services.cli.output import failing_well, speaker
 from services.core.i18n import N_
 from services.knowledge.notices import render as render_notice
+from services.knowledge.rows import search_row
 from services.knowledge.search_types import Fusion, SearchFilter, SearchMode, SearchOptions
-from services.knowledge.types import Hit, SearchResult
+from services.knowledge.types import SearchResult
 from services.store.bases import BaseRecord
 
 SHOWN_CHARACTERS = 160
@@ -57,16 +58,7 @@ def _ms(moment: datetime | None) -> int | None:
 
 
 def _emit(result: SearchResult) -> None:
-    row = {
-        "query": result.query,
-        "mode": result.mode.value,
-        "timings_ms": result.timings_ms,
-        "hits": [hit_row(hit) for hit in result.hits],
-        "documents_pending": result.documents_pending,
-        "warnings": [
-            {"code": notice.code, "message": render_notice(notice, speaker.language)} for notice in result.notices
-        ],
-    }
+    row = search_row(result, speaker.language)
     columns = [N_("rank"), N_("score"), N_("dense"), N_("lexical"), N_("document"), N_("page"), N_("text")]
     lines = [
         [
@@ -82,24 +74,3 @@ def _emit(result: SearchResult) -> None:
         speaker.table(columns, lines)
 
     speaker.emit(row, text)
-
-
-def hit_row(hit: Hit) -> dict[str, Any]:
-    """A hit as JSON values. A rank by a way that did not bring it is None."""
-    chunk = hit.chunk
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "document": chunk.document,
-        "document_id": chunk.document_id,
-        "page": chunk.page,
-        "start": chunk.start,
-        "end": chunk.end,
-        "heading": chunk.heading,
-        "text": chunk.text,
-        "context": chunk.context,
-        "shown_start": chunk.shown_start,
-        "shown_end": chunk.shown_end,
-        "dense_rank": hit.dense_rank,
-        "lexical_rank": hit.lexical_rank,
-    }

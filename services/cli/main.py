@@ -22,6 +22,7 @@ from services.cli.golden import golden
 from services.cli.gpus import gpus
 from services.cli.kb import kb
 from services.cli.kb_search import search
+from services.cli.key import key
 from services.cli.model import model
 from services.cli.ollama import ollama
 from services.cli.output import speaker
@@ -44,6 +45,7 @@ app.add_typer(golden, name="golden")
 app.add_typer(model, name="model")
 app.add_typer(ollama, name="ollama")
 app.add_typer(conversation, name="conversation")
+app.add_typer(key, name="key")
 app.command()(ask)
 app.command()(diagnose)
 app.command()(plan)

@@ -5,19 +5,19 @@
     ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
     │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
+    │                          ModelNotServed · KeyNotFound · AddressNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
     │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged · EngineBusy
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
-    ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable
-    │                          PackageMissing · EngineNotInstalled · DatabaseUnavailable · EncoderCrashed
-    │                          HubUnreachable
-    ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated · FolderNotAllowed
-    ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable
-    │                          LoadingFailed · ArchiveRefused · LangchainRefused · ZipRefused
-    ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed
+    ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable · PackageMissing
+    │                          EngineNotInstalled · DatabaseUnavailable · EncoderCrashed · HubUnreachable · ServerBusy
+    ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated · FolderNotAllowed · KeyRefused
+    ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable · LoadingFailed
+    │                          ArchiveRefused · LangchainRefused · ZipRefused
+    ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed · NotOffered
     ├── DocumentError          UnsupportedFormat · Encrypted · PasswordWrong · NoExtractableText · EmptyFile · TooLarge
     │                          Damaged · Garbled · ReaderCrashed · ReaderTimeout
-    └── InputError             InvalidName · EmptyQuestion · InvalidValue
+    └── InputError             InvalidName · EmptyQuestion · InvalidValue · RequestRefused
 
 A row stores `code` and `params`, never a sentence: `from_row` makes the error again. Whatever is not an `AppError` when
 it reaches a page is a bug; the page then shows `Unexpected` with the id under which the log has the rest.
@@ -71,9 +71,8 @@ class AppError(Exception):
 
 def kinds(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
     """Every kind of error, the root's heirs in depth-first order."""
-    import services.core.document_errors
-    import services.core.hub_errors
-    import services.core.transfer_errors  # noqa: F401 - so that all kinds are known wherever a stored row is read
+    # so that all kinds are known wherever a stored row is read
+    from services.core import api_errors, document_errors, hub_errors, transfer_errors  # noqa: F401
 
     for kind in root.__subclasses__():
         yield kind

@@ -50,6 +50,8 @@ STATE_WORDS = {
     "working": N_("under way"),
     "warning": N_("warning"),
     "critical": N_("critical"),
+    "valid": N_("valid"),
+    "revoked": N_("revoked"),
 }
 """What each state is called, on every page and in the command line."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import openai
 
+from services.core.api_errors import RequestRefused, ServerBusy
 from services.core.errors import (
     AppError,
     BadResponse,
@@ -48,6 +49,20 @@ def translated(error: Exception, endpoint: Endpoint, timeout_s: float) -> AppErr
     if isinstance(error, httpx2.TransportError | OSError):
         return _unreached(error, endpoint, timeout_s)
     return BadResponse(name=endpoint.name, reason=_short(str(error)))
+
+
+def answered(status: int, body: object, endpoint: Endpoint) -> AppError:
+    """The error that a server's refusal means to whoever wrote the request, who may have put it wrong.
+
+    Args:
+        body: the error object of the answer, or its text.
+    """
+    found = _refused(status, body, endpoint)
+    if status == 429:
+        return ServerBusy(name=endpoint.name)
+    if isinstance(found, BadResponse) and status in (400, 413, 415, 422):
+        return RequestRefused(name=endpoint.name, reason=_short(_message(body)))
+    return found
 
 
 def _unreached(cause: BaseException, endpoint: Endpoint, timeout_s: float) -> AppError:

@@ -283,3 +283,27 @@ golden_questions = Table(
     *_times(),
 )
 """Questions saved from bad answers, with what was retrieved and what should have been; they outlive their turn."""
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("beginning", String(20), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("last_used_at_ms", BigInteger),
+    Column("revoked_at_ms", BigInteger),
+    *_times(),
+)
+
+api_uses = Table(
+    "api_uses",
+    metadata,
+    Column("key_id", String(40), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("untold", BigInteger, nullable=False),
+)
+"""What each key of the API was used for on each day (UTC); an empty key: without one."""

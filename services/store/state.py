@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.store.alerts import AlertRows
+from services.store.api_keys import KeyRows
 from services.store.bases import BaseRows
 from services.store.conversations import ConversationRows, TurnRows
 from services.store.database import Database
@@ -39,6 +40,7 @@ class StateStore:
         self.golden = GoldenRows(self.database)
         self.alerts = AlertRows(self.database)
         self.folders = FolderRows(self.database)
+        self.keys = KeyRows(self.database)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from services.store.database import Database
 
-HEAD = "0007"
+HEAD = "0010"
 
 
 def migrate(database: Database) -> None:
