@@ -3,7 +3,7 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import bases, documents, errors, feedback, frame, transfer
+from ui import api_snippets, bases, documents, errors, feedback, frame, transfer
 from ui.chunks import view
 from ui.i18n import _
 from ui.widgets import beside_title, empty_state, facts_line
@@ -36,6 +36,8 @@ with frame.page(N_("Knowledge")) as services:
     with st.container(horizontal=True, vertical_alignment="center", key="lectern-base"):
         summary = bases.choose(services, summaries)
         st.page_link("pages/1_Chat.py", label=_("Ask"), icon=":material/forum:", query_params={"base": summary.base.id})
+        if st.button(_("Use it"), icon=":material/code:", help=_("Ask it from a program")):
+            api_snippets.dialog(summary.base)
         if st.button(_("Delete"), icon=":material/delete:", help=_("Delete this knowledge base")):
             bases.delete_dialog(services, summary)
         transfer.menu(services, summary)

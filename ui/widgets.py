@@ -21,7 +21,7 @@ OWN_ICONS = {"warning": "warning", "fits_changed": "tune", "does_not_fit": "bloc
 """Icons of states that have another one than their look."""
 
 LOOKS = {
-    READY: ("ready", "running", "fits"),
+    READY: ("ready", "running", "fits", "valid"),
     WORKING: (
         *("indexing", "queued", "reading", "splitting", "embedding"),
         *("waiting", "starting", "stopping", "downloading", "installing", "deleting", "warning", "fits_changed"),
@@ -29,7 +29,7 @@ LOOKS = {
     FAILED: ("failed", "unreachable", "interrupted", "critical", "broken"),
     STOPPED: (
         *("empty", "stopped", "cancelled", "paused", "does_not_fit"),
-        *("not_installed", "unfinished", "outdated"),
+        *("not_installed", "unfinished", "outdated", "revoked"),
     ),
 }
 STATES = {state: (look, STATE_WORDS[state]) for look, states in LOOKS.items() for state in states}

@@ -61,6 +61,7 @@ class Metrics:
         self._sampler(sheet)
         self._servers(sheet)
         self._ingest(sheet)
+        self._api(sheet)
         sheet.gauge("lectern_chat_turns_live", "Questions that are being answered.", self._turns.live)
         return sheet.families()
 
@@ -105,6 +106,17 @@ class Metrics:
         jobs = Counter((job.kind, job.state) for job in self._store.jobs.all(self._machine_id))
         for (kind, job_state), count in jobs.items():
             sheet.gauge("lectern_jobs", "Long work by kind and state.", count, kind=kind, state=job_state)
+
+    def _api(self, sheet: Sheet) -> None:
+        """What keys were used for on all machines that share the state database, since each was made."""
+        names = {key.id: key.name for key in self._store.keys.all()}
+        for key_id, use in self._store.keys.used().items():
+            key = names.get(key_id, "")
+            sheet.counter("lectern_api_requests_total", "Requests to models over the API.", use.requests, key=key)
+            for name, tokens in (("prompt", use.prompt_tokens), ("completion", use.completion_tokens)):
+                told = use.known(tokens)
+                sheet.counter(f"lectern_api_{name}_tokens_total", f"Tokens of {name}s over the API.", told, key=key)
+            sheet.counter("lectern_api_untold_total", "Requests whose tokens no server told.", use.untold, key=key)
 
     def _counted(self, base: BaseRecord) -> tuple[dict[DocumentState, int], int | None]:
         """Documents by state and chunks of a base; a damaged one must not silence the others."""

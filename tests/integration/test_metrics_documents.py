@@ -29,6 +29,7 @@ def told(services: Services) -> dict[str, tuple[str, set[str]]]:  # noqa: F811
     sample(services, FULL, SILENT)
     services.knowledge.create("Garden")
     services.servers.add_remote("dead", "http://127.0.0.1:9/v1")
+    services.store.keys.count(services.store.keys.create("ci")[0].id, 1, 1)
     services.store.jobs.begin(services.machine_id, "fetch_model", "embedded", "bytes")
     found = {}
     for family in plain(metrics_of(services).page()[0].decode()):
