@@ -17,6 +17,7 @@ from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
 from services.knowledge.chunking.view import ChunkView, as_view, previewed
 from services.knowledge.embedders.fingerprint import key_of
+from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
 from services.knowledge.originals import clean_name
 from services.knowledge.page_images import PageImages
@@ -25,6 +26,7 @@ from services.knowledge.retrieval import retrieve
 from services.knowledge.samples import sample_files, sample_text
 from services.knowledge.search_types import SearchOptions
 from services.knowledge.stores import PAGE_IMAGES, Stores
+from services.knowledge.texts import Texts
 from services.knowledge.types import (
     BaseCounts,
     DocumentRow,
@@ -70,6 +72,7 @@ class KnowledgeService:
         self._stores = stores
         self._embedders = embedders
         self.builds = Builds(rows, stores)
+        self.texts = Texts(stores, embedders, settings)
         self._settings = settings
         self._layout: Layout = settings.layout
         self._machine_id = machine_id
@@ -268,8 +271,11 @@ class KnowledgeService:
     # searching -------------------------------------------------------------------------------------------------------
     def search(self, base: BaseRecord, query: str, options: SearchOptions) -> SearchResult:
         """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
-        store = self._stores.of(base)
-        return retrieve(store, lambda: self._embedders.of(key_of(store.fingerprint()) or base.embedder), query, options)
+        return retrieve(self._stores.of(base), lambda: self.embedder_of(base), query, options)
+
+    def embedder_of(self, base: BaseRecord) -> Embedder:
+        """The embedder whose vectors a base has."""
+        return self._embedders.of(key_of(self._stores.of(base).fingerprint()) or base.embedder)
 
     def surroundings(
         self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 400

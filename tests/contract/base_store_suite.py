@@ -12,6 +12,7 @@ from services.core.errors import CountMismatch, EmbedderMismatch, InvalidValue
 from services.knowledge.index.protocol import BaseStore
 from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import Chunk, DocumentState, Extracted, Heading, Notice, PageSpan, RevisionKey
+from tests.contract.base_store_at_once import AtOnce
 from tests.contract.base_store_names import NamesAndContents
 from tests.contract.base_store_search import SearchingByWords, SearchingSomeDocuments
 from tests.contract.base_store_steps import (
@@ -341,5 +342,5 @@ class Searching(Suite):
         assert len(store.documents()[0].names) == 16
 
 
-class BaseStoreSuite(NamesAndContents, FromFileToVectors, Searching, SearchingByWords, SearchingSomeDocuments):
+class BaseStoreSuite(NamesAndContents, FromFileToVectors, AtOnce, Searching, SearchingByWords, SearchingSomeDocuments):
     """All of it."""

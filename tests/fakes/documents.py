@@ -16,6 +16,8 @@ from fpdf import FPDF
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
+from services.knowledge.loaders.record import Record
+
 WORDS = "The pump of the north well starts at six in the morning."
 HANZI = "北区水井的水泵每天早上六点启动，值班人员应在五点四十分之前检查阀门。"
 TABLE = [["Part", "Price", "Delivery"], ["Seal", "16.50", "2 days"], ["Lamp", "64.00", "3 days"]]
@@ -183,6 +185,7 @@ def write_usual(path: Path) -> Path:
         ".txt": f"Station\n\n{WORDS}\n{HANZI}\n",
         ".md": f"# Station\n\n{WORDS}\n\n## Prices\n\n{HANZI}\n",
         ".html": f"<!doctype html><html><h1>Station</h1><p>{WORDS}</p><h2>Prices</h2><p>{HANZI}</p></html>",
+        ".record": Record("1", f"Station\n\n{WORDS}\n{HANZI}", {}).packed().decode(),
         ".csv": f"Part,Note\nSeal,{WORDS}\nLamp,{HANZI}\n",
     }
     if path.suffix == ".pdf":

@@ -151,6 +151,21 @@ class BaseStore(Protocol):
         """
         ...
 
+    def write(
+        self,
+        name: str,
+        original: Original,
+        document: Extracted,
+        chunks: Sequence[Chunk],
+        notices: Sequence[Notice],
+        vectors: Vectors,
+    ) -> DocumentRow:
+        """Add a document that is ready at once, with the vectors of its chunks: one transaction, all or nothing.
+
+        Content that the name has already changes nothing. Raises: CountMismatch, EmbedderMismatch, InvalidValue.
+        """
+        ...
+
     # reading ---------------------------------------------------------------------------------------------------------
     def search(self, vector: Vectors, top_k: int, wanted: SearchFilter = EVERYTHING) -> list[DenseHit]:
         """The nearest visible chunks by cosine, best first, of the wanted documents: none is left out for others.

@@ -208,6 +208,26 @@ def publish(connection: sqlite3.Connection, key: RevisionKey) -> bool:
     return True
 
 
+def write_at_once(
+    connection: sqlite3.Connection,
+    document_id: str,
+    extracted: Extracted,
+    chunks: Sequence[Chunk],
+    words: Sequence[str],
+    notices: Sequence[Notice],
+    vectors: Vectors,
+) -> None:
+    """All steps of a document's newest revision; nothing where it has settled, for then its content is there."""
+    row = document(connection, document_id)
+    key = RevisionKey(document_id, row.revision, row.attempt) if row else None
+    if key is None or not write_text(connection, key, extracted):
+        return
+    stage(connection, key, chunks, words, notices)
+    staged = [chunk.chunk_id for chunk in unembedded(connection, key, len(chunks))]
+    store_vectors(connection, key, staged, vectors)
+    publish(connection, key)
+
+
 def _is_answering(connection: sqlite3.Connection, key: RevisionKey) -> bool:
     """Whether a publish that was repeated after a kill had been done before."""
     found = connection.execute(

@@ -184,6 +184,25 @@ class LocalBaseStore:
         with self._connections.writing() as connection:
             return staging.publish(connection, key)
 
+    def write(
+        self,
+        name: str,
+        original: Original,
+        document: Extracted,
+        chunks: Sequence[Chunk],
+        notices: Sequence[Notice],
+        vectors: Vectors,
+    ) -> DocumentRow:
+        """Add a document that is ready at once. Raises: CountMismatch, EmbedderMismatch, InvalidValue."""
+        words = [staging.lexical_words(chunk) for chunk in chunks]
+        with self._connections.writing() as connection:
+            document_id = documents.add(connection, name, original)
+            staging.write_at_once(connection, document_id, document, chunks, words, notices, vectors)
+            added = rows.document(connection, document_id)
+        if added is None:
+            raise DatabaseUnavailable(path=str(self._connections.path), reason=N_("the new row is missing"))
+        return added
+
     def search(self, vector: Vectors, top_k: int, wanted: SearchFilter = EVERYTHING) -> list[DenseHit]:
         """The nearest wanted chunks by cosine, best first. Raises: EmbedderMismatch, InvalidValue."""
         with self._connections.reading() as connection:
