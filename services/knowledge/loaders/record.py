@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.core.errors import Damaged, InvalidValue, NoExtractableText
+from services.core.document_errors import Damaged
+from services.core.errors import InvalidValue, NoExtractableText
 from services.core.i18n import N_
 from services.knowledge.loaders.assembly import check_characters
 from services.knowledge.loaders.protocol import Limits, Sample
