@@ -3,7 +3,7 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import api_snippets, bases, documents, errors, feedback, frame, transfer
+from ui import api_snippets, bases, documents, errors, feedback, frame, rebuilding, transfer
 from ui.chunks import view
 from ui.i18n import _
 from ui.widgets import beside_title, empty_state, facts_line
@@ -42,6 +42,7 @@ with frame.page(N_("Knowledge")) as services:
             bases.delete_dialog(services, summary)
         transfer.menu(services, summary)
     facts_line(*bases.facts(summary))
+    rebuilding.under_way(services, summary.base)
     if view.opened():
         view.chunk_view(services, summary)
         st.stop()

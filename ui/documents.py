@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 from services.app import Services
+from services.core.clock import now_ms
 from services.core.document_errors import PasswordWrong
 from services.core.errors import AppError, Encrypted, from_row
 from services.core.i18n import N_
-from services.core.units import bytes_text
+from services.core.units import bytes_text, milliseconds_text
 from services.knowledge.notices import render as render_notice
 from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
@@ -21,6 +22,9 @@ from ui.i18n import _, ngettext
 from ui.widgets import icon_button, progress_row, remark, row, safe_text
 
 PAGE_SIZE = 20
+STALLED_MS = 120_000
+AT_WORK = (DocumentState.SPLITTING, DocumentState.EMBEDDING)
+"""Reading has a limit of its own, and says so."""
 POLL_S = 1.0
 FORMATS = N_(
     "PDF, Word, PowerPoint, Excel, EPUB, e-mail (.eml), Markdown, text, HTML, CSV and pictures, in English and Chinese;"
@@ -117,13 +121,7 @@ def _chosen(documents: list[DocumentRow]) -> list[DocumentRow]:
 
 def _document(services: Services, base: BaseRecord, document: DocumentRow) -> None:
     with row(document.name, _facts(document), document.state.value) as beneath:
-        if document.state in (DocumentState.FAILED, DocumentState.CANCELLED):
-            st.button(
-                _("Try again"),
-                key=f"retry-{document.document_id}",
-                on_click=errors.attempt,
-                args=(_retry, services, base, document.document_id),
-            )
+        _go_on_or_stop(services, base, document)
         if document.chunks:
             see = _("See the chunks of {name}", name=document.name)
             if icon_button(see, ":material/content_cut:", key=f"chunks-{document.document_id}"):
@@ -134,7 +132,12 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
             _confirm_removal(services, base, document)
     with beneath:
         if document.state is DocumentState.EMBEDDING:
-            progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"))
+            rate, left_ms = _pace(document)
+            progress_row(_("Embedding"), document.chunks_done, document.chunks, _("chunks"), rate, left_ms)
+        still_ms = now_ms() - document.updated_at_ms
+        if document.state in AT_WORK and still_ms > STALLED_MS:
+            waited = _("Nothing has happened here for {time}.", time=milliseconds_text(still_ms))
+            safe_text(waited + " " + _("If it stays so, cancel it and try again, or look into the log of the worker."))
         if document.error:
             remark(from_row(document.error.code, document.error.params).render(i18n.language()))
             if document.error.code in LOCKED and document.name.lower().endswith(".pdf"):
@@ -152,6 +155,34 @@ def _retry(services: Services, base: BaseRecord, document_id: str) -> None:
 
 def _password_key(document_id: str) -> str:
     return f"password-{document_id}"
+
+
+def _go_on_or_stop(services: Services, base: BaseRecord, document: DocumentRow) -> None:
+    if document.state in (DocumentState.FAILED, DocumentState.CANCELLED):
+        st.button(
+            _("Try again"),
+            key=f"retry-{document.document_id}",
+            on_click=errors.attempt,
+            args=(_retry, services, base, document.document_id),
+        )
+    elif not document.state.settled:
+        st.button(
+            _("Cancel"),
+            key=f"cancel-{document.document_id}",
+            on_click=errors.attempt,
+            args=(services.knowledge.cancel, base, document.document_id),
+        )
+
+
+def _pace(document: DocumentRow) -> tuple[float | None, float | None]:
+    """Chunks each second since this reader saw the document being embedded, and the time that remains."""
+    now, done = now_ms(), document.chunks_done
+    place = f"pace-{document.document_id}-{document.revision}-{document.attempt}"
+    begun_ms, begun_with = st.session_state.setdefault(place, (now, done))
+    if done <= begun_with or now - begun_ms < POLL_S * 1000:
+        return None, None
+    rate = (done - begun_with) / (now - begun_ms) * 1000
+    return rate, ((document.chunks or done) - done) / rate * 1000
 
 
 def _facts(document: DocumentRow) -> list[str]:

@@ -18,6 +18,7 @@ from services.store.bases import BaseRecord
 from services.store.jobs import DONE, FAILED, WISHED, WORKING
 from ui import errors, i18n
 from ui.i18n import _, ngettext
+from ui.rebuilding import change_dialog
 from ui.widgets import icon_button, progress_row, remark, row, safe_text
 
 POLL_S = 1.0
@@ -37,6 +38,8 @@ def menu(services: Services, summary: BaseSummary) -> None:
         ":material/upload: " + _("Import"): lambda: import_dialog(services),
         ":material/folder_open: " + _("Folders"): lambda: _folders_dialog(services, summary.base),
     }
+    if summary.base.change is None:
+        dialogs[":material/tune: " + _("Change")] = lambda: change_dialog(services, summary)
     chosen = st.menu_button(_("More"), list(dialogs), icon=":material/more_horiz:", key="knowledge.more")
     if chosen:
         dialogs[chosen]()

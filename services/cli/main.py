@@ -9,6 +9,7 @@ import typer
 
 import services
 from services.cli import (
+    kb_change,  # noqa: F401 - its command is one of kb
     kb_preset,  # noqa: F401 - its command is one of kb
     kb_transfer,  # noqa: F401 - its commands are those of kb
     lifecycle,

@@ -34,6 +34,11 @@ class Layout:
         return self.home / "models"
 
     @property
+    def vector_cache(self) -> Path:
+        """Vectors of texts that were encoded before: derived, it may be deleted."""
+        return self.home / "cache" / "vectors.sqlite3"
+
+    @property
     def tokens(self) -> Path:
         """Access tokens for hubs; only the owner may read it."""
         return self.home / "tokens.json"

@@ -17,26 +17,30 @@ from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
 from services.knowledge.embedders.fingerprint import check, fingerprint
 from services.knowledge.embedders.registry import Embedders
+from services.knowledge.embedding import Embedding
+from services.knowledge.index.local.vector_cache import VectorCache
 from services.knowledge.loaders.reader import Cancelled, Reader
 from services.knowledge.stores import Stores
 from services.knowledge.types import DocumentState, Extracted, Notice, RevisionKey
 from services.store.bases import BaseBuild, BaseRecord
-
-BATCH_CHUNKS = 4
-"""Chunks between two looks at whether the work is still wanted: about half a second of encoding on two cores."""
 
 
 class Ingest:
     """Reads, splits, embeds and publishes revisions. Thread-safe as far as its reader and embedder are."""
 
     def __init__(
-        self, stores: Stores, reader: Reader, embedders: Embedders, open_model: OpenChatModel = no_chat_model
+        self,
+        stores: Stores,
+        reader: Reader,
+        embedders: Embedders,
+        open_model: OpenChatModel = no_chat_model,
     ) -> None:
         """`open_model` finds the chat server that rewrites for the strategy of statements."""
         self._stores = stores
         self._reader = reader
         self._embedders = embedders
         self._open_model = open_model
+        self._embedding = Embedding(VectorCache(stores.layout.vector_cache))
 
     def read(self, base: BaseRecord, key: RevisionKey) -> bool:
         """Extract the text of the original and store it."""
@@ -97,11 +101,7 @@ class Ingest:
         embedder = self._embedders.of(base.embedder)
         store.bind(fingerprint(embedder))
         check(store.fingerprint(), embedder)
-        while batch := store.unembedded(key, BATCH_CHUNKS):
-            vectors = embedder.encode_passages([chunk.text for chunk in batch])
-            if not store.store_vectors(key, [chunk.chunk_id for chunk in batch], vectors):
-                return False
-        return store.current(key)
+        return self._embedding.embed(store, key, embedder)
 
     def publish(self, base: BaseRecord, key: RevisionKey) -> bool:
         """Count, and let searches find it. Raises: CountMismatch."""

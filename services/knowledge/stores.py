@@ -44,7 +44,7 @@ class Stores:
     """Opens each build once. Thread-safe."""
 
     def __init__(self, layout: Layout, open_store: OpenStore) -> None:
-        self._layout = layout
+        self.layout = layout
         self._open_store = open_store
         self._opened: dict[tuple[str, int], BaseStore] = {}
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Stores:
     def answering(self, base_id: str) -> int:
         """The number of the build that answers."""
         try:
-            return int((self._layout.base(base_id) / POINTER).read_text("ascii"))
+            return int((self.layout.base(base_id) / POINTER).read_text("ascii"))
         except FileNotFoundError:
             return FIRST_BUILD
 
@@ -71,29 +71,29 @@ class Stores:
 
     def folder(self, base_id: str, build: int) -> Path:
         """Where a build's files lie."""
-        home = self._layout.base(base_id)
+        home = self.layout.base(base_id)
         return home if build == FIRST_BUILD else home / BUILDS / str(build)
 
     @property
     def passwords(self) -> Passwords:
         """What was given for originals that wait to be read."""
-        return Passwords(self._layout.passwords)
+        return Passwords(self.layout.passwords)
 
     def originals(self, base: BaseRecord) -> Originals:
         """The stored originals of a base, which all its builds share."""
-        return Originals(self._layout.base(base.id) / ORIGINALS)
+        return Originals(self.layout.base(base.id) / ORIGINALS)
 
     @contextmanager
     def changing(self, base: BaseRecord) -> Iterator[BaseStore]:
         """The store that answers, held so that no switch comes between a change of its documents and its end."""
-        home = self._layout.base(base.id)
+        home = self.layout.base(base.id)
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / LOCK):
             yield self.of(base)
 
     def switch(self, base_id: str, build: int) -> None:
         """Let another build answer; the caller holds `changing`."""
-        pointer = self._layout.base(base_id) / POINTER
+        pointer = self.layout.base(base_id) / POINTER
         unfinished = pointer.with_suffix(".part")
         with unfinished.open("w", encoding="ascii") as file:
             file.write(str(build))
@@ -104,7 +104,7 @@ class Stores:
 
     def sweep(self, base_id: str, kept: int | None) -> None:
         """Remove every build that neither answers nor is `kept`."""
-        home = self._layout.base(base_id)
+        home = self.layout.base(base_id)
         pointer = home / POINTER
         if pointer.exists() and time.time() - pointer.stat().st_mtime < GRACE_S:
             return
