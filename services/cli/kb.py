@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,8 +79,17 @@ def show(name: Name) -> None:
     """Show one knowledge base."""
     with failing_well():
         services = speaker.services()
-        row = health.base_row(services.knowledge.summary(services.knowledge.base(name)))
-        speaker.emit(row, lambda: speaker.fields(row))
+        base = services.knowledge.base(name)
+        row = {
+            **health.base_row(services.knowledge.summary(base)),
+            "index": asdict(services.knowledge.index_state(base)),
+        }
+
+        def text() -> None:
+            speaker.fields({key: value for key, value in row.items() if key != "index"})
+            speaker.fields(row["index"])
+
+        speaker.emit(row, text)
 
 
 @kb.command()
@@ -145,24 +155,6 @@ def retry(
         base = services.knowledge.base(name)
         services.knowledge.retry(base, document, _password(password))
         _emit_documents([document_row(services.knowledge.document(base, document), speaker.language)])
-
-
-@kb.command()
-def verify(name: Name) -> None:
-    """Count everything in a knowledge base and check that it fits together."""
-    with failing_well():
-        report = speaker.services().knowledge.verify(name)
-        row = {
-            "documents": report.documents,
-            "chunks": report.chunks,
-            "vectors": report.vectors,
-            "originals": report.originals,
-            "problems": list(report.problems),
-            "mended": list(report.mended),
-        }
-        speaker.emit(row, lambda: speaker.fields(row))
-        if report.problems:
-            raise typer.Exit(1)
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:

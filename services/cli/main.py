@@ -23,6 +23,7 @@ from services.cli.golden import golden
 from services.cli.gpus import gpus
 from services.cli.kb import kb
 from services.cli.kb_search import search
+from services.cli.kb_upkeep import rebuild, verify
 from services.cli.key import key
 from services.cli.model import model
 from services.cli.ollama import ollama
@@ -39,6 +40,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 kb.command()(search)
+kb.command()(verify)
+kb.command()(rebuild)
 app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ from services.knowledge.chunking.view import ChunkView, as_view, previewed
 from services.knowledge.embedders.fingerprint import key_of
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
+from services.knowledge.index.protocol import Progress
 from services.knowledge.originals import clean_name
 from services.knowledge.page_images import PageImages
 from services.knowledge.positions import Region, regions
@@ -32,11 +33,13 @@ from services.knowledge.types import (
     DocumentRow,
     DocumentState,
     Extracted,
+    IndexState,
     RevisionKey,
     SearchResult,
     Surroundings,
     VerifyReport,
 )
+from services.knowledge.upkeep import UPKEEP, Upkeep, UpkeepKind
 from services.store.bases import BaseRecord, BaseRows
 
 BASE_NAME_LIMIT = 80
@@ -304,6 +307,29 @@ class KnowledgeService:
         return VerifyReport(
             report.documents, report.chunks, report.vectors, len(wanted), (*report.problems, *lost), report.mended
         )
+
+    def rebuild(self, reference: str, progress: Progress = lambda *_: None) -> VerifyReport:
+        """Make everything anew that is derived, without a model, and verify; `mended` is what was wrong before."""
+        base = self.base(reference)
+        before = self.verify(reference)
+        self._stores.of(base).rebuild(progress)
+        shutil.rmtree(self._layout.base(base.id) / PAGE_IMAGES, ignore_errors=True)
+        after = self.verify(reference)
+        return replace(after, mended=tuple(problem for problem in before.problems if problem not in after.problems))
+
+    def index_state(self, base: BaseRecord) -> IndexState:
+        """How the vectors of a base are searched now."""
+        return self._stores.of(base).index_state()
+
+    def wish_upkeep(self, base: BaseRecord, kind: UpkeepKind) -> None:
+        """Let the worker verify or rebuild a base; one wish at a time, and the last report goes."""
+        found = self.upkeep(base)
+        if found is None or found.settled:
+            self._stores.of(base).set_note(UPKEEP, Upkeep(kind).row())
+
+    def upkeep(self, base: BaseRecord) -> Upkeep | None:
+        """The last wish of `wish_upkeep`, how far it is, and what it found."""
+        return Upkeep.of(self._stores.of(base).note(UPKEEP))
 
 
 def clean_base_name(name: str) -> str:

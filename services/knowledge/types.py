@@ -270,6 +270,24 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexState:
+    """How the vectors of a base are searched. `generation` 0: all of them are in memory, for there are few."""
+
+    kind: str
+    """memory; flat: a mapped snapshot, exact; ivf_sq8: a mapped snapshot of 8-bit vectors in cells."""
+    vectors: int
+    generation: int
+    newer: int
+    """Vectors that came after the snapshot."""
+    gone: int
+    """Vectors of the snapshot that are masked."""
+    recall: float | None
+    """Share of the ten nearest that the snapshot finds, measured when it was made; None: there is none."""
+    problem: str = ""
+    """Why the snapshot cannot be used; the worker makes another one."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyReport:
     """What counting a knowledge base found. `problems` is empty when every law holds."""
 

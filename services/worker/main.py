@@ -32,6 +32,7 @@ from services.worker.folders import FolderKeeper
 from services.worker.installs import InstallKeeper
 from services.worker.jobs import CONCURRENCY, Jobs
 from services.worker.reconcile import Reconciler
+from services.worker.upkeep import UpkeepKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Worker:
         self._downloads = DownloadKeeper(services.downloads, services.machine_id)
         self._folders = FolderKeeper(services.transfer.folders, services.machine_id)
         self._installs = InstallKeeper(services.installs)
+        upkeep = UpkeepKeeper(services.store.bases, services.stores, services.knowledge, services.machine_id)
         self._sampler = Sampler(services.gpus, settings.sample_every_s)
         here = partial(services.store.servers.list, services.machine_id)
         self._figures = FigureReader(here, services.store.figures, services.machine_id)
@@ -99,6 +101,7 @@ class Worker:
             Part("files", services.knowledge.sweep, 10_000),
             Part("folders", self._folders.tick, 1_000),
             Part("what arrives", services.transfer.sweep, 60_000),
+            Part("searching", upkeep.tick, 2_000),
             Part("alerts", watch.tick, 3_000),
             Part("old alerts", watch.prune, 3_600_000),
         ]

@@ -15,9 +15,9 @@ Laws
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.positions import Box, Boxes
@@ -30,6 +30,7 @@ from services.knowledge.types import (
     DocumentRow,
     DocumentState,
     Extracted,
+    IndexState,
     LexicalHit,
     Notice,
     Original,
@@ -38,6 +39,9 @@ from services.knowledge.types import (
     StoredChunk,
     VerifyReport,
 )
+
+Progress = Callable[[str, int, int], None]
+"""Is told the step, and how much of how much is done."""
 
 
 class BaseStore(Protocol):
@@ -218,6 +222,37 @@ class BaseStore(Protocol):
 
     def states(self) -> dict[DocumentState, int]:
         """How many documents are in each state; a state that none is in may be left out."""
+        ...
+
+    def index_state(self) -> IndexState:
+        """How the vectors are searched now. Cost: does not grow with the base."""
+        ...
+
+    def compaction_due(self) -> bool:
+        """Whether searches would gain from `compact` by now."""
+        ...
+
+    def compact(self) -> bool:
+        """Bring what searches use up to date, in a process of its own; searches and changes go on meanwhile.
+
+        False: it failed, and everything is as before.
+        """
+        ...
+
+    def tidy(self) -> None:
+        """Remove what no search will use any more."""
+        ...
+
+    def rebuild(self, progress: Progress) -> None:
+        """Make everything anew that is derived from documents, chunks and vectors; no model is asked."""
+        ...
+
+    def note(self, key: str) -> Any:
+        """A small JSON value that was noted for all processes; None: nothing was."""
+        ...
+
+    def set_note(self, key: str, value: Any) -> None:
+        """Note a value; None forgets it."""
         ...
 
     def verify(self) -> VerifyReport:

@@ -173,6 +173,8 @@ class DenseIndex:
         came: list[Range] = []
         went: list[Range] = []
         for first, last, visible in rows:
+            if first == ranges.ALL_ANEW:
+                return self._all_held(connection, View(change, view.generation, None, (), (), None))
             if visible:
                 came.append((first, last))
             elif (first, last) in came:

@@ -13,6 +13,8 @@ from services.knowledge.search_types import EVERYTHING, SearchFilter
 
 Range = tuple[int, int]
 """The first and the last id, both included."""
+ALL_ANEW = 0
+"""Where a range of the log begins that stands for everything: what is visible was written anew."""
 Bits = npt.NDArray[np.uint8]
 """One bit for each id from 0 on, the lowest first."""
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from services.core.errors import DatabaseUnavailable
 from services.core.i18n import N_
 from services.knowledge.embedders.protocol import Vectors
-from services.knowledge.index.local import calibration, documents, rows, staging, vectors
+from services.knowledge.index.local import calibration, compaction, documents, rows, staging, vectors
 from services.knowledge.index.local.connections import Connections, gate
 from services.knowledge.index.local.copies import FILE_NAME, copy_database
 from services.knowledge.index.local.dense import DenseIndex
 from services.knowledge.index.local.follow import catalogue, follow
 from services.knowledge.index.local.lexical import LexicalIndex
+from services.knowledge.index.local.rebuild import rebuild
 from services.knowledge.index.local.schema import migrate
 from services.knowledge.index.local.verify import verify
+from services.knowledge.index.protocol import Progress
 from services.knowledge.positions import Box, Boxes
 from services.knowledge.search_types import EVERYTHING, CosineScale, SearchFilter
 from services.knowledge.types import (
@@ -26,6 +30,7 @@ from services.knowledge.types import (
     DocumentRow,
     DocumentState,
     Extracted,
+    IndexState,
     LexicalHit,
     Notice,
     Original,
@@ -48,6 +53,7 @@ class LocalBaseStore:
         self._connections = Connections(path)
         self._index = DenseIndex(folder, str(path))
         self._lexical = LexicalIndex()
+        self._folder = folder
         with gate(path):
             folder.mkdir(parents=True, exist_ok=True)
         migrate(self._connections)
@@ -255,6 +261,44 @@ class LocalBaseStore:
         """How many documents are in each state; a state that none is in may be left out."""
         with self._connections.reading() as connection:
             return rows.states(connection)
+
+    def index_state(self) -> IndexState:
+        """How the vectors are searched now."""
+        with self._connections.reading() as connection:
+            return compaction.state(connection, self._folder)
+
+    def compaction_due(self) -> bool:
+        """Whether the next snapshot should be made by now."""
+        return compaction.due(self.index_state())
+
+    def compact(self) -> bool:
+        """Make the next snapshot, in a process of its own. False: it failed, and everything is as before."""
+        return compaction.compact_in_child(self._folder, self._connections.path) == 0
+
+    def tidy(self) -> None:
+        """Remove the snapshots that no search will open any more."""
+        compaction.tidy(self._connections, self._folder)
+
+    def rebuild(self, progress: Progress) -> None:
+        """Make ranges, words, lexical index and snapshot anew."""
+        rebuild(self._connections, progress)
+        progress("snapshot", 0, 1)
+        if self.compaction_due() or self.index_state().generation:
+            self.compact()
+        progress("snapshot", 1, 1)
+
+    def note(self, key: str) -> Any:
+        """A small JSON value that was noted for all processes; None: nothing was."""
+        with self._connections.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'note ' || ?", (key,)).fetchone()
+            return json.loads(row["value"]) if row else None
+
+    def set_note(self, key: str, value: Any) -> None:
+        """Note a value; None forgets it."""
+        with self._connections.writing() as connection:
+            connection.execute("DELETE FROM meta WHERE key = 'note ' || ?", (key,))
+            if value is not None:
+                connection.execute("INSERT INTO meta VALUES ('note ' || ?, ?)", (key, json.dumps(value)))
 
     def verify(self) -> VerifyReport:
         """Count everything and check every law."""
