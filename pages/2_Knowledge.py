@@ -6,6 +6,8 @@ from services.core.i18n import N_
 from ui import api_snippets, bases, documents, errors, feedback, frame, rebuilding, transfer
 from ui.chunks import view
 from ui.i18n import _
+from ui.search_box import try_search
+from ui.upkeep import upkeep
 from ui.widgets import beside_title, empty_state, facts_line
 
 with frame.page(N_("Knowledge")) as services:
@@ -49,8 +51,10 @@ with frame.page(N_("Knowledge")) as services:
     documents.upload(services, summary.base)
     documents.refused_files()
     if summary.counts.documents:
+        try_search(services, summary.base)
         documents.document_list(services, summary.base)
         feedback.golden_list(services, summary.base.id)
+        upkeep(services, summary.base)
     else:
         empty_state(
             _("This knowledge base is empty"),

@@ -1,0 +1,59 @@
+"""Knowledge: trying a search, and looking after the search index."""
+
+from __future__ import annotations
+
+import io
+
+from services.app import Services
+from services.knowledge.loaders.reader import Reader
+from services.knowledge.upkeep import Upkeep, UpkeepKind, UpkeepState
+from services.worker.upkeep import UpkeepKeeper
+from tests.app.pages import field, labels, opened, press, put, speak, words
+
+
+def test_a_search_shows_hits_with_ranks_and_times(services: Services, reader: Reader) -> None:
+    base = services.knowledge.create("Garden")
+    put(services, base, reader, pond_md=b"# Pond\n\nIt holds koi. Error E-15 means low water.", a_txt=b"Apples.")
+    app = opened("2_Knowledge")
+    app.session_state["knowledge.try"] = True
+    app.run()
+    field(app, "Question").set_value("E15")
+    press(app, "Search")
+    said = words(app)
+    assert "1. pond.md" in said and "place 1 by words" in said and "place 1 by meaning" in said
+    assert "2 hits" in said and "words " in said and "Error E-15 means low water." in said
+    next(box for box in app.multiselect if box.label == "Documents").set_value(
+        [row.document_id for row in services.knowledge.documents(base) if row.name == "a.txt"]
+    )
+    press(app, "Search")
+    assert "1. a.txt" in words(app) and "pond.md" not in words(app).split("1 hit", 1)[1].split("Apples", 1)[0]
+
+
+def test_an_empty_question_is_refused_in_the_box(services: Services, reader: Reader) -> None:
+    base = services.knowledge.create("Garden")
+    put(services, base, reader, a_txt=b"Apples.")
+    app = opened("2_Knowledge")
+    app.session_state["knowledge.try"] = True
+    app.run()
+    press(app, "Search")
+    assert "The question is empty." in words(app)
+
+
+def test_the_index_is_checked_and_made_anew_through_the_worker(services: Services) -> None:
+    base = services.knowledge.create("Garden")
+    services.knowledge.add(base, "a.txt", io.BytesIO(b"Apples."))
+    app = opened("2_Knowledge")
+    app.session_state["knowledge.upkeep"] = True
+    app.run()
+    assert "vectors in memory" in words(app)
+    press(app, "Make the indexes anew")
+    wish = services.knowledge.upkeep(base)
+    assert wish == Upkeep(UpkeepKind.REBUILD) and wish.state is UpkeepState.WISHED
+    assert "Waiting for the worker" in words(app)
+    keeper = UpkeepKeeper(services.store.bases, services.stores, services.knowledge, services.machine_id)
+    keeper.tick()
+    keeper.join()
+    app.run()
+    assert "Everything fits together." in words(app) and "1 original" in words(app)
+    speak(app, "zh")
+    assert "全部一致" in words(app) and "Check everything" not in labels(app)
