@@ -205,7 +205,8 @@ def _loaded(folder: Path) -> Any:
 def _open_theirs(folder: Path, vector: np.ndarray) -> dict[str, Any]:
     _langchain()
     before, begin = _memory(), ticks_ms()
-    assert len(_loaded(folder).similarity_search_by_vector(vector.tolist(), TOP_K)) == TOP_K
+    store = _loaded(folder)  # kept, for its memory is measured
+    assert len(store.similarity_search_by_vector(vector.tolist(), TOP_K)) == TOP_K
     return {"ms": ticks_ms() - begin, **{name: now - before[name] for name, now in _memory().items()}}
 
 

@@ -25,7 +25,7 @@ from services.knowledge.index.local.vectors import unit_rows
 from services.knowledge.types import Chunk, Extracted, Original, RevisionKey
 
 CHUNKS, DIMENSIONS, DOCUMENTS = 40, 32, 12
-LONGEST_S = 0.6
+LONGEST_S = 2.0
 
 
 def main() -> None:

@@ -28,7 +28,8 @@ FEW_CHUNKS = 10_000
 """So many chunks of a filter are read and compared one by one, which leaves none out."""
 HELD_VECTORS = 50_000
 """Most vectors in memory; where more are not in a snapshot, searches read the base's file until there is one."""
-BLOCKS = 64
+SMALL_BLOCK = 2048
+"""Vectors; smaller blocks become one, for each block of a search costs time of its own."""
 SPARE = 20
 """Candidates beyond those asked for, where the snapshot's own cosines are rounded and the stored vectors decide."""
 
@@ -215,11 +216,12 @@ def _without(block: Block, went: list[Range]) -> Block:
 
 
 def _joined(blocks: list[Block]) -> tuple[Block, ...]:
-    """The blocks; as one where they have become many."""
-    if len(blocks) <= BLOCKS:
+    """The blocks, the small ones as one."""
+    small = [block for block in blocks if len(block.ids) < SMALL_BLOCK]
+    if len(small) < 2:
         return tuple(blocks)
-    ids, held = np.concatenate([block.ids for block in blocks]), np.concatenate([block.vectors for block in blocks])
-    return (Block(ids, held),)
+    ids, held = np.concatenate([block.ids for block in small]), np.concatenate([block.vectors for block in small])
+    return (*(block for block in blocks if len(block.ids) >= SMALL_BLOCK), Block(ids, held))
 
 
 def _keep_to_one_thread() -> None:

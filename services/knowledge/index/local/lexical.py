@@ -20,7 +20,7 @@ from services.knowledge.types import LexicalHit
 
 MOST_WORDS = 64
 """Words of a question that are looked for; of a longer one the rarest."""
-COMMON_CHUNKS = 50_000
+COMMON_CHUNKS = 10_000
 """A word in more chunks than this is looked for only where all are: it would cost much and tell little."""
 SATURATION = 2.2
 """What BM25 (k1 = 1.2) gives a word at most, as a multiple of its rarity."""
@@ -96,7 +96,7 @@ class LexicalIndex:
                 "SELECT COUNT(*) FROM (SELECT 1 FROM lexical WHERE lexical MATCH ? LIMIT ?)",
                 (_quoted(word), COMMON_CHUNKS + 1),
             ).fetchone()[0]
-            if known > COMMON_CHUNKS // 50:
+            if known > COMMON_CHUNKS // 10:
                 with self._lock:
                     self._known[word] = known
         return int(known)
