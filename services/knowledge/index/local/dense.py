@@ -30,7 +30,7 @@ HELD_VECTORS = 50_000
 """Most vectors in memory; where more are not in a snapshot, searches read the base's file until there is one."""
 SMALL_BLOCK = 2048
 """Vectors; smaller blocks become one, for each block of a search costs time of its own."""
-SPARE = 20
+SPARE = 10
 """Candidates beyond those asked for, where the snapshot's own cosines are rounded and the stored vectors decide."""
 
 
@@ -136,7 +136,7 @@ class DenseIndex:
     ) -> tuple[ChunkIds, Vectors]:
         """Of the snapshot: its own cosines where they are exact, those of the stored vectors where they are not."""
         _keep_to_one_thread()
-        limit = max(1, min(top_k if snapshot.exact else 2 * top_k + SPARE, count))
+        limit = max(1, min(top_k if snapshot.exact else top_k + SPARE, count))
         ids, cosines = snapshot.search(unit, limit, allowed, count)
         if snapshot.exact:
             return ids, cosines
