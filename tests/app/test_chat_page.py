@@ -130,7 +130,7 @@ def test_the_file_that_was_cited_is_given_while_a_newer_one_is_read(
     given: list[Any] = []
 
     def download_button(label: str, *, data: Any, **_options: Any) -> None:
-        if label == "Download the original":
+        if label == "Download the file that was cited":
             given.append(data())
 
     monkeypatch.setattr(st, "download_button", download_button)
