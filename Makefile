@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 SUITES := tests/unit tests/contract tests/integration tests/app tests/browser
 PYTEST := $(BIN)/python -m pytest
-JOBS ?= 0# processes that run tests side by side
+JOBS ?= 2# processes that run tests side by side; 0: none besides this one
 ARGS ?=# further arguments for pytest
 PO := services/locale/zh_CN/LC_MESSAGES/lectern.po
 POT := build/lectern.pot
@@ -24,7 +24,7 @@ install: ## build .venv with all pinned packages; does nothing when they are ins
 run: install ## start Lectern here; Ctrl-C ends it
 	@$(BIN)/python -m services up
 
-test: install ## run all tests but those of the embedded chat model and of GPUs (JOBS=2 ARGS="-k name")
+test: install ## run all tests but those of the embedded chat model and of GPUs (JOBS=0 ARGS="-k name")
 	@sh tools/system_packages.sh chromium
 	$(PYTEST) -q -n $(JOBS) -m "not embedded and not gpu" $(SUITES) $(ARGS)
 
