@@ -213,11 +213,11 @@ def test_the_same_content_under_two_names_is_one_document(library: Library, base
 def test_one_bad_file_names_its_reason_and_the_others_go_on(library: Library, base: BaseRecord) -> None:
     library.add(base, "empty.txt", b"")
     library.add(base, "broken.pdf", b"%PDF-1.7\nnothing that follows makes sense")
-    library.add(base, "picture.png", b"\x89PNG\r\n\x1a\n" + b"\x00" * 50)
+    library.add(base, "sound.mp3", b"ID3\x03\x00" + b"\x00" * 50)
     library.add(base, "good.txt", b"The pond holds koi.")
     rows = library.settle(base)
     codes = {name: row.error.code for name, row in rows.items() if row.error}
-    assert codes["empty.txt"] == "empty_file" and codes["picture.png"] == "unsupported_format"
+    assert codes["empty.txt"] == "empty_file" and codes["sound.mp3"] == "unsupported_format"
     assert codes["broken.pdf"] in ("damaged", "no_extractable_text")
     assert rows["good.txt"].state is DocumentState.READY
 
