@@ -64,10 +64,14 @@ def test_from_files_to_a_checked_answer(running: Site, page: Page, tmp_path: Pat
     mark = page.locator('a[href^="#cite-"]')
     expect(mark).to_have_text("[1]", timeout=ANSWER_MS)
     mark.click()
-    passage = page.locator(".lectern-passage mark")
-    expect(passage).to_have_text("The pump of the north well starts at six.")
-    expect(page.locator(".lectern-passage", has=page.locator("mark"))).to_contain_text("page 2")
-    assert "The pump of the north well" in chat_server.chats[-1].body["messages"][-1]["content"]
+    opened = page.locator(".lectern-passage.opened")
+    expect(opened.get_by_role("img", name="page 2 of pumps.pdf")).to_be_visible(timeout=ANSWER_MS)
+    expect(opened.locator(".box").first).to_be_visible()
+    page.get_by_role("button", name="Show as text").click()
+    expect(page.locator(".lectern-passage mark")).to_have_text("The pump of the north well starts at six.")
+    expect(opened).to_contain_text("page 2")
+    asked = [chat.body["messages"][-1]["content"] for chat in chat_server.chats]  # a title is asked for as well
+    assert any("The pump of the north well" in content for content in asked)
 
     address = page.url
     assert re.search(r"conversation=\w+", address)
