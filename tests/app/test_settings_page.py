@@ -66,7 +66,7 @@ def test_the_value_of_a_startup_setting_has_its_unit() -> None:
 def test_settings_speak_chinese() -> None:
     app = speak(opened("7_Settings"), "zh_CN")
     assert app.title[0].value == "设置"
-    assert [subheader.value for subheader in app.subheader] == ["应用设置", "告警", "启动设置"]
+    assert [subheader.value for subheader in app.subheader] == ["应用设置", "API 密钥", "告警", "启动设置"]
     assert field(app, "检索段落数").value == 6
     assert startup_settings(app)[0] == ["设置项", "值", "来源", "含义"]
 
