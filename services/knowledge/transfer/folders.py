@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.core.errors import AppError, DiskFull, NameTaken, PathNotFound
+from services.core.errors import AppError, BaseNotFound, DiskFull, NameTaken, PathNotFound
 from services.core.transfer_errors import FolderEmptied, FolderNotAllowed, FolderNotFound
 from services.knowledge.service import KnowledgeService
 from services.store.bases import BaseRecord
@@ -96,9 +96,10 @@ class Folders:
 
     def sweep(self) -> None:
         """Forget the folders of bases that are gone."""
-        bases = {summary.base.id for summary in self._knowledge.bases()}
         for folder in self.rows.all(self._machine_id):
-            if folder.base_id not in bases:
+            try:
+                self._knowledge.base(folder.base_id)
+            except BaseNotFound:
                 self.unfollow(folder)
 
     def sync(self, folder: FolderRecord, progress: Progress = lambda done, total: True) -> Synced | None:
