@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -61,7 +62,7 @@ def moved(cut: Cut, by: int) -> Cut:
     return replace(cut, start=cut.start + by, end=cut.end + by, shown=shown)
 
 
-class PartChunker:
+class PartChunker(ABC):
     """A chunker that looks at one part at a time."""
 
     def __init__(self, spec: ChunkerSpec) -> None:
@@ -74,6 +75,6 @@ class PartChunker:
                 if not part.text[cut.start : cut.end].isspace():
                     yield moved(cut, part.offset)
 
+    @abstractmethod
     def cuts_of(self, part: Part) -> Iterator[Cut]:
         """The cuts of one part, with offsets within it; those of white space are left out by the caller."""
-        raise NotImplementedError
