@@ -26,12 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from services.app import Services, bootstrap
 from services.chat.rows import answer_row
-from services.core.errors import AppError, ConflictError
+from services.core.errors import ConflictError
 from services.core.settings import Settings
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from services.store.bases import BaseRecord
+from tests.fakes.walk import walk
 
 OWNER, SERVER = "bench", "bench"
 LIMITS = Limits(pages=2000, characters=5_000_000, timeout_s=120, memory_bytes=4 * 1024**3)
@@ -87,12 +88,7 @@ def filled(services: Services, name: str, files: dict[str, bytes]) -> BaseRecord
     ingest = Ingest(services.stores, reader, services.embedders)
     pending = services.stores.of(base).pending()
     for number, key in enumerate(pending, 1):
-        try:
-            for step in (ingest.read, ingest.split, ingest.embed, ingest.publish):
-                if not step(base, key):
-                    break
-        except AppError as error:
-            ingest.fail(base, key, error)
+        walk(ingest, base, key)
         if number % 50 == 0:
             print(f"{name}: {number} of {len(pending)} documents read", flush=True)
     reader.close()

@@ -10,10 +10,10 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from services.app import Services
-from services.core.errors import AppError
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.reader import Reader
 from services.store.bases import BaseRecord
+from tests.fakes.walk import walk
 
 HOME = str(Path(__file__).resolve().parents[2] / "Home.py")
 PATIENCE_S = 60
@@ -90,9 +90,4 @@ def settle(services: Services, base: BaseRecord, reader: Reader) -> None:
     sys.modules["__main__"] = MAIN
     ingest = Ingest(services.stores, reader, services.embedders)
     for key in services.stores.of(base).pending():
-        try:
-            for step in (ingest.read, ingest.split, ingest.embed, ingest.publish):
-                if not step(base, key):
-                    break
-        except AppError as error:
-            ingest.fail(base, key, error)
+        walk(ingest, base, key)

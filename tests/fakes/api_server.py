@@ -15,12 +15,12 @@ import uvicorn
 
 from services.api import create
 from services.app import Services, bootstrap
-from services.core.errors import AppError
 from services.core.settings import load
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from services.store.bases import BaseRecord
+from tests.fakes.walk import walk
 
 
 @dataclass
@@ -42,12 +42,7 @@ class ApiServer:
         reader = Reader(Limits(pages=50, characters=200_000, timeout_s=60, memory_bytes=4 * 1024**3))
         ingest = Ingest(self.services.stores, reader, self.services.embedders)
         for key in self.services.stores.of(base).pending():
-            try:
-                for step in (ingest.read, ingest.split, ingest.embed, ingest.publish):
-                    if not step(base, key):
-                        break
-            except AppError as error:
-                ingest.fail(base, key, error)
+            walk(ingest, base, key)
         reader.close()
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.app import Services
-from services.core.errors import AppError
 from services.knowledge.ingest import Ingest
 from services.knowledge.search_types import SearchMode, SearchOptions
 from services.knowledge.types import DocumentState
 from services.store.bases import BaseRecord
+from tests.fakes.walk import walk
 
 DENSE = SearchOptions(mode=SearchMode.DENSE, top_k=3)
 PUMP = "The pump has a warranty of two years."
@@ -37,11 +37,7 @@ class Desk:
     def settle(self, base: BaseRecord) -> dict[str, DocumentState]:
         """Walk every wish to its end; the state of each document."""
         for key in self.services.stores.of(base).pending():
-            try:
-                for step in (self.ingest.read, self.ingest.split, self.ingest.embed, self.ingest.publish):
-                    step(base, key)
-            except AppError as error:
-                self.ingest.fail(base, key, error)
+            walk(self.ingest, base, key)
         return {row.name: row.state for row in self.services.knowledge.documents(base)}
 
     def names(self, base: BaseRecord) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from services.core.errors import (
-    AppError,
     BaseNotFound,
     DocumentNotFound,
     EmptyQuestion,
@@ -33,6 +32,7 @@ from services.knowledge.types import DocumentRow, DocumentState, RevisionKey
 from services.store import StateStore
 from services.store.bases import BaseRecord
 from tests.fakes.documents import shown, write_encrypted_pdf, write_pdf, write_raw_pdf
+from tests.fakes.walk import walk
 
 
 @dataclass
@@ -50,12 +50,7 @@ class Library:
     def settle(self, base: BaseRecord) -> dict[str, DocumentRow]:
         """Walk every wish to its end, as the worker does."""
         for key in self.stores.of(base).pending():
-            try:
-                for step in (self.ingest.read, self.ingest.split, self.ingest.embed, self.ingest.publish):
-                    if not step(base, key):
-                        break
-            except AppError as error:
-                self.ingest.fail(base, key, error)
+            walk(self.ingest, base, key)
         return {row.name: row for row in self.knowledge.documents(base)}
 
 
