@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.core.errors import AppError, BeingChanged
+from services.core.errors import BeingChanged
 from services.core.settings import load
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.embedders.protocol import Embedder, Vectors
@@ -27,6 +27,7 @@ from services.store import StateStore
 from services.store.bases import BaseRecord
 from tests.fakes.documents import write_pdf
 from tests.fakes.embedder import HashEmbedder
+from tests.fakes.walk import walk
 
 LINES = "".join(f"Line {number} of the book tells about koi and dogs. " for number in range(30))
 SMALL, LARGE = ChunkerSpec(size=100, overlap=0), ChunkerSpec(size=400, overlap=0)
@@ -68,12 +69,7 @@ class House:
         target = base.changed() if beside else base
         assert target is not None
         for key in self.stores.of(target).pending():
-            try:
-                for step in (self.ingest.read, self.ingest.split, self.ingest.embed, self.ingest.publish):
-                    if not step(target, key):
-                        break
-            except AppError as error:
-                self.ingest.fail(target, key, error)
+            walk(self.ingest, target, key)
 
     def tick(self) -> None:
         self.knowledge.builds.tick(self.base())
