@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import threading
 from collections import deque
 from typing import Any
 
 from services.core.clock import ticks_ms
-from services.core.errors import AppError, Unexpected, from_row
+from services.core.errors import from_row
 from services.core.hub_errors import LoadingFailed
 from services.core.i18n import N_
-from services.core.log import incident
 from services.hub.downloads import KIND, Downloads, DownloadWish, Step
 from services.hub.downloads_child import Loading, Order, bytes_below
-from services.store.jobs import DONE, FAILED, WISHED, WORKING, JobRecord
-
-logger = logging.getLogger(__name__)
+from services.store.jobs import DONE, WISHED, WORKING, JobRecord
+from services.worker.failures import written_down
 
 AT_A_TIME = 2
 LOOK_EVERY_S = 0.25
@@ -58,16 +55,10 @@ class DownloadKeeper:
 
     def _load(self, row: JobRecord) -> None:
         rows = self._downloads.rows
-        try:
+        with written_down(rows, row, f"downloading {row.subject}"):
             order = self._downloads.order(DownloadWish.of(row.subject))
             if self._follow(row.id, order):
                 rows.move(row.id, DONE, WORKING)
-        except AppError as error:
-            logger.warning("the download of %s has failed: %s", row.subject, error)
-            rows.move(row.id, FAILED, WORKING, error=error)
-        except Exception as error:  # noqa: BLE001 - the worker goes on; the page shows the id
-            number = incident(logger, error, "downloading")
-            rows.move(row.id, FAILED, WORKING, error=Unexpected(incident=number))
 
     def _follow(self, id: str, order: Order) -> bool:
         """Have it loaded, writing down how far it is; False where it was stopped. Raises: AppError."""

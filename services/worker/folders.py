@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from services.core.clock import ticks_ms
-from services.core.errors import AppError, Unexpected
-from services.core.log import incident
 from services.knowledge.transfer.folders import KIND, Folders
-from services.store.jobs import FAILED, WISHED, WORKING, JobRecord
-
-logger = logging.getLogger(__name__)
+from services.store.jobs import WISHED, WORKING, JobRecord
+from services.worker.failures import written_down
 
 REPORT_EVERY_MS = 500
 
@@ -56,13 +52,7 @@ class FolderKeeper:
                 told = ticks_ms()
             return not self._stopping.is_set()
 
-        try:
+        with written_down(rows, job, f"looking at {folder.path}"):
             found = self._folders.sync(folder, progress)
             if found is not None:
                 self._folders.looked(folder, found)
-        except AppError as error:
-            logger.warning("the folder %s cannot be followed: %s", folder.path, error)
-            rows.move(job.id, FAILED, WORKING, error=error)
-        except Exception as error:  # noqa: BLE001 - the worker goes on; the page shows the id
-            number = incident(logger, error, f"looking at {folder.path}")
-            rows.move(job.id, FAILED, WORKING, error=Unexpected(incident=number))

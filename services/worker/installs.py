@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from services.core.clock import ticks_ms
-from services.core.errors import AppError, EngineBusy, Unexpected
-from services.core.log import incident
+from services.core.errors import EngineBusy
 from services.serving.installs import KIND, Installs
-from services.store.jobs import DONE, FAILED, WISHED, WORKING, JobRecord
-
-logger = logging.getLogger(__name__)
+from services.store.jobs import DONE, WISHED, WORKING, JobRecord
+from services.worker.failures import written_down
 
 AGAIN_MS = 5_000
 """How soon it is tried again where another process is at the same environment."""
@@ -55,14 +52,9 @@ class InstallKeeper:
         def report(done: int, total: int, package: str) -> None:
             rows.report(row.id, done, total, package)
 
-        try:
-            if self._installs.environments.build(row.subject, report, given_up).state == "ready":
-                rows.move(row.id, DONE, WORKING)
-        except EngineBusy:
-            self._due_ms = ticks_ms() + AGAIN_MS
-        except AppError as error:
-            logger.warning("the engine %s was not installed: %s", row.subject, error)
-            rows.move(row.id, FAILED, WORKING, error=error)
-        except Exception as error:  # noqa: BLE001 - the worker goes on; the page shows the id
-            number = incident(logger, error, f"installing {row.subject}")
-            rows.move(row.id, FAILED, WORKING, error=Unexpected(incident=number))
+        with written_down(rows, row, f"installing {row.subject}"):
+            try:
+                if self._installs.environments.build(row.subject, report, given_up).state == "ready":
+                    rows.move(row.id, DONE, WORKING)
+            except EngineBusy:
+                self._due_ms = ticks_ms() + AGAIN_MS
