@@ -254,8 +254,7 @@ def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str,
     for _, result in results:
         timings.update(result.timings_ms)
     searched = [
-        SearchedBase(base.id, base.name, knowledge.summary(base).counts.documents, result.documents_pending)
-        for base, result in results
+        SearchedBase(base.id, base.name, result.documents, result.documents_pending) for base, result in results
     ]
     return Found(searched, passages, dict(timings))
 

@@ -49,10 +49,10 @@ def retrieve(store: BaseStore, embedder: Callable[[], Embedder], query: str, opt
     counts = store.counts()
     pending = counts.documents - counts.settled
     if not counts.chunks:
-        return SearchResult(search.question, options.mode, {}, (), pending)
+        return SearchResult(search.question, options.mode, {}, (), counts.documents, pending)
     mode, vector, notices = _question_vector(search)
     hits = _hits(search, _candidates(search, mode, vector))
-    return SearchResult(search.question, mode, search.watch.timings_ms, hits, pending, notices)
+    return SearchResult(search.question, mode, search.watch.timings_ms, hits, counts.documents, pending, notices)
 
 
 def _check(query: str, options: SearchOptions) -> None:

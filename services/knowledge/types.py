@@ -251,6 +251,8 @@ class SearchResult:
     """The way that was gone; not always the one that was asked for: then a notice says why."""
     timings_ms: dict[str, float]
     hits: tuple[Hit, ...]
+    documents: int
+    """Documents of the base, searchable or not."""
     documents_pending: int
     """Documents that were not yet searchable."""
     notices: tuple[Notice, ...] = ()

@@ -39,7 +39,7 @@ class Composed:
         """The one base that is asked; None where it is none or several."""
         if self.mode != KNOWLEDGE:
             return None
-        ids = self.base_ids or tuple(summary.base.id for summary in services.knowledge.bases())
+        ids = self.base_ids or tuple(base.id for base in services.store.bases.all())
         return ids[0] if len(ids) == 1 else None
 
 
