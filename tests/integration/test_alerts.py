@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,20 +22,16 @@ from services.core.units import GIB
 from services.gpu.readings import DriverState, GpuReading, HostReading, Snapshot
 from services.monitoring.alerts import KEPT_MS, AlertWatch
 from services.store.alerts import AlertRecord
+from tests.fakes import patience
 from tests.fakes.clock import Clock
 from tests.fakes.receiver import receiver
+
+until = partial(patience.until, seconds=60)
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = GpuReading(0, "GPU-0", "NVIDIA H100", total_bytes=100 * GIB, used_bytes=10 * GIB)
 FULL = replace(CARD, used_bytes=97 * GIB)
 HOST = HostReading(memory_total_bytes=8 * GIB, memory_used_bytes=GIB, disk_free_bytes=50 * GIB)
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 @pytest.fixture

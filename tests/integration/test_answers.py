@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from services.core.machine import this_process
 from services.llm.protocol import Endpoint
 from services.store import StateStore
 from services.store.conversations import TurnRecord
+from tests.fakes import patience
 from tests.fakes.chat_server import ChatServer, running_chat_server
+
+until = partial(patience.until, seconds=15)
 
 MACHINE = "machine-1"
 NAMES = {"garden": "Garden", "empty": "Empty"}
@@ -88,13 +91,6 @@ def service(store: StateStore, server_url: str, *, others: Sequence[str] = (), *
         background=more.get("background", False),
         idle_s=0,
     )
-
-
-def until(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 def test_a_grounded_answer_is_stored_with_its_passages_and_timings(desk: Desk) -> None:

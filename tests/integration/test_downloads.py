@@ -7,7 +7,8 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,21 +19,17 @@ from services.core.settings import load
 from services.hub import files
 from services.hub.downloads import Download, DownloadWish
 from services.worker.downloads import DownloadKeeper
+from tests.fakes import patience
 from tests.fakes.model_hub import COMMIT, Hub, model_hub
 from tests.integration.test_worker import start, working
 from tests.unit.hub_models import SMALL
+
+until = partial(patience.until, seconds=60)
 
 NAME = "Org/Small"
 CONFIG = json.dumps({**SMALL, "architectures": ["LlamaForCausalLM"]}).encode()
 WEIGHTS = random.Random(3).randbytes(4_000_000)
 TOKEN = "hf_very-secret-token"
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from services.core.machine import Process
 from services.serving.duty import Duty
+from tests.fakes import patience
+
+until = partial(patience.until, seconds=20)
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def test_a_killed_process_is_started_again(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from services.serving import children, logs
 from services.serving.launch import Exit, Launch
+from tests.fakes import patience
+
+until = partial(patience.until, seconds=20)
 
 NAMELESS = """
 import subprocess, sys
@@ -25,13 +27,6 @@ import time; time.sleep(10000)
 def run(folder: Path, program: str, grace_s: float = 0.3) -> subprocess.Popen[bytes]:
     Launch([sys.executable, "-c", program], grace_s).write(folder)
     return children.spawn([sys.executable, "-m", "services.serving.runner", str(folder)], new_session=True)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 def up(folder: Path) -> bool:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import io
 import shutil
-import time
 import zipfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from services.core.clock import ticks_ms
 from services.core.errors import Encrypted
 from services.core.transfer_errors import FolderEmptied, FolderNotAllowed, FolderNotFound, ZipRefused
 from services.knowledge.types import DocumentState
 from services.worker.folders import FolderKeeper
+from tests.fakes import patience
 from tests.fakes.library_desk import LEAVE, PUMP, Desk
 
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something to become true."""
-    deadline_ms = ticks_ms() + 30_000
-    while not condition():
-        assert ticks_ms() < deadline_ms
-        time.sleep(0.02)
+until = partial(patience.until, seconds=30)
 
 
 def packed(files: dict[str, bytes]) -> io.BytesIO:
@@ -170,7 +163,7 @@ def test_the_worker_takes_the_look_that_was_wished_for(desk: Desk) -> None:
     folders.wish(folder)
     keeper = FolderKeeper(folders, desk.services.machine_id)
     keeper.tick()
-    wait_until(lambda: folders.states(base)[0].found is not None)
+    until(lambda: folders.states(base)[0].found is not None)
     keeper.close()
     [state] = folders.states(base)
     assert state.found and state.found.new == 1 and state.job and state.job.state == "done"
@@ -178,7 +171,7 @@ def test_the_worker_takes_the_look_that_was_wished_for(desk: Desk) -> None:
     folders.wish(folder)
     keeper = FolderKeeper(folders, desk.services.machine_id)
     keeper.tick()
-    wait_until(lambda: folders.states(base)[0].job.state == "failed")  # type: ignore[union-attr]
+    until(lambda: folders.states(base)[0].job.state == "failed")  # type: ignore[union-attr]
     keeper.close()
     [state] = folders.states(base)
     assert state.job and state.job.error_code == "folder_emptied"

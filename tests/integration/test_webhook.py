@@ -6,8 +6,8 @@ import datetime
 import logging
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from services.core import log
-from services.core.clock import now_ms, ticks_ms
+from services.core.clock import now_ms
 from services.core.errors import AppError, InvalidValue, WebhookFailed, WebhookRefused
 from services.monitoring import webhook
 from services.monitoring.alerts import AlertService
 from services.store import StateStore
 from services.store.alerts import AlertRecord
 from services.store.product import choose
+from tests.fakes import patience
 from tests.fakes.receiver import DRIPS, HANGS, Receiver, receiver
+
+until = partial(patience.until, seconds=30)
 
 HERE = "machine-1"
 SECRET = "T0KEN-in-the-path"
@@ -59,14 +62,6 @@ def hurry(store: StateStore, alert: AlertRecord) -> AlertRecord:
     assert again is not None
     assert store.alerts.update(alert.id, due_at_ms=now_ms())
     return again
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something to become true."""
-    deadline_ms = ticks_ms() + 30_000
-    while not condition():
-        assert ticks_ms() < deadline_ms
-        time.sleep(0.02)
 
 
 def told(hook: Receiver) -> list[str]:

@@ -9,8 +9,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -21,16 +22,12 @@ from services.core.settings import load
 from services.health import worker_status
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.types import DocumentState
+from tests.fakes import patience
+
+until = partial(patience.until, seconds=90)
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "The pond of garden {n} was dug in {year} and holds koi. Dogs are kept on a lead there. "
-
-
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:
