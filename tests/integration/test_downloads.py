@@ -21,6 +21,7 @@ from services.hub.downloads import Download, DownloadWish
 from services.worker.downloads import DownloadKeeper
 from tests.fakes import patience
 from tests.fakes.model_hub import COMMIT, Hub, model_hub
+from tests.fakes.processes import command_lines
 from tests.integration.test_worker import start, working
 from tests.unit.hub_models import SMALL
 
@@ -133,14 +134,7 @@ def test_what_was_loaded_before_a_pause_is_not_loaded_again(
 
 def loading(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those among some processes that load a model; multiprocessing's own tracker may stay."""
-    found = []
-    for process in processes:
-        try:
-            if process.is_running() and "spawn_main" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    return [process for process, words in command_lines(processes).items() if "spawn_main" in " ".join(words)]
 
 
 def all_idle() -> bool:

@@ -17,6 +17,7 @@ from services.serving.installs import Install, Installs
 from services.store import StateStore
 from services.worker.installs import InstallKeeper
 from tests.fakes.package_index import VERSION, PackageIndex, package_index, pip_environment
+from tests.fakes.processes import command_lines
 
 PARTS = ("lectern-part-a", "lectern-part-b")
 
@@ -59,7 +60,8 @@ def until(keeper: InstallKeeper, installs: Installs, done: Callable[[Install], o
 
 def pips() -> list[psutil.Process]:
     """The processes that install into an environment for this test."""
-    return [child for child in psutil.Process().children(recursive=True) if "install" in child.cmdline()]
+    found = command_lines(psutil.Process().children(recursive=True))
+    return [child for child, words in found.items() if "install" in words]
 
 
 def test_what_is_wished_for_is_installed_and_what_is_missing_is_said(

@@ -24,6 +24,7 @@ from services.store import StateStore
 from services.store.servers import ServerRecord
 from tests.conftest import living_children
 from tests.fakes.engine import MODEL, FakeEngine
+from tests.fakes.processes import command_lines
 
 HERE = "here"
 ENGINES = {"fake": FakeEngine()}
@@ -31,6 +32,7 @@ PATIENCE = Patience(grace_s=0.7, readiness_s=0.05, first_restart_s=0.1, longest_
 PROGRAM = """
 import sys, time
 from tests.integration.test_supervisor import Desk
+from tests.fakes.processes import command_lines
 desk = Desk(sys.argv[1])
 while True:
     desk.supervisor.tick()
@@ -111,7 +113,7 @@ def end(desk: Desk) -> None:
 
 
 def engine_of(desk: Desk, row: ServerRecord) -> psutil.Process:
-    return next(process for process in desk.processes(row) if "--port" in process.cmdline())
+    return next(process for process, words in command_lines(desk.processes(row)).items() if "--port" in words)
 
 
 def open_files() -> int:
