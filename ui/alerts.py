@@ -20,7 +20,7 @@ from ui.widgets import row, safe_text
 
 LABELS = {
     "alert_gpu_memory_percent": N_("GPU memory in use, %"),
-    "alert_temperature_celsius": N_("GPU temperature, °C"),
+    "alert_temperature_celsius": N_("GPU temperature, °C (0: by the card)"),
     "alert_host_memory_percent": N_("Machine memory in use, %"),
     "alert_disk_gib": N_("Free disk, GiB"),
     "alert_server_s": N_("Server down, s"),

@@ -17,11 +17,11 @@ from ui.widgets import safe_text
 
 LABELS = {
     "top_k": N_("Passages to search for"),
-    "passage_tokens": N_("Most passage tokens"),
+    "passage_tokens": N_("Most passage tokens (0: by the server)"),
     "answer_tokens": N_("Most answer tokens"),
     "temperature": N_("Temperature"),
-    "chunk_size": N_("Chunk size"),
-    "chunk_overlap": N_("Chunk overlap"),
+    "chunk_size": N_("Chunk size, characters"),
+    "chunk_overlap": N_("Chunk overlap, characters"),
 }
 ORIGINS = {
     "argument": N_("argument"),

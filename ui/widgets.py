@@ -46,6 +46,10 @@ class Card:
     state: str = ""
 
 
+class Code(str):
+    """A model id, a path or an address among facts: it stands in the code font."""
+
+
 def safe_text(text: object, *, muted: bool = False, small: bool = False) -> None:
     """Show text as it stands, keeping its line breaks: document text, model output, names."""
     classes = "lectern-text" + (" lectern-muted" if muted else "") + (" lectern-small" if small else "")
@@ -160,8 +164,13 @@ def _number(count: int | None) -> str:
 
 
 def _facts_html(facts: Sequence[object]) -> str:
-    present = " · ".join(html_text(fact) for fact in facts if fact not in (None, ""))
+    present = " · ".join(_fact_html(fact) for fact in facts if fact not in (None, ""))
     return f'<div class="lectern-facts">{present}</div>' if present else ""
+
+
+def _fact_html(fact: object) -> str:
+    told = html_text(fact)
+    return f'<span class="lectern-mono">{told}</span>' if isinstance(fact, Code) else told
 
 
 def _card_html(card: Card) -> str:

@@ -32,7 +32,7 @@ def test_a_saved_value_holds_at_once_and_for_the_next_visitor(services: Services
 
 def test_values_that_do_not_go_together_are_refused_and_nothing_is_stored(services: Services) -> None:
     app = opened("7_Settings")
-    field(app, "Chunk overlap").set_value(900)
+    field(app, "Chunk overlap, characters").set_value(900)
     field(app, "Passages to search for").set_value(11)
     press(app, "Save")
     assert 'role="alert"' in words(app) and "it must be smaller than the chunk size" in words(app)

@@ -52,6 +52,7 @@ with frame.page("Gallery"):
         with widgets.row(name, ["vLLM", "port 9001", None, HOSTILE], state):
             st.button("Stop", key=f"stop-{state}")
             st.button("Logs", key=f"logs-{state}")
+    st.segmented_control("Range", ["1 h", "1 d"], default="1 h", key="range")
     widgets.progress_row("Reading handbook.pdf", 320, 1400, "pages", 12.4, 87_000)
     widgets.mono("Qwen/Qwen2.5-8x7b-Instruct")
     widgets.safe_text(HOSTILE, muted=True)

@@ -206,7 +206,7 @@ def test_each_browser_gets_one_owner_cookie(site: Site, browser: Browser) -> Non
 
 
 @pytest.mark.parametrize("colour", ["light", "dark"])
-def test_the_primary_button_is_readable_in_both_modes(
+def test_what_is_primary_or_chosen_is_readable_in_both_modes(
     gallery: Site, browser: Browser, colour: Literal["light", "dark"]
 ) -> None:
     context = browser.new_context(color_scheme=colour)
@@ -214,8 +214,11 @@ def test_the_primary_button_is_readable_in_both_modes(
     opened(page, gallery, "Gallery")
     button = page.get_by_role("button", name="Create", exact=True)
     colours = button.evaluate("e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]")
+    chosen = page.get_by_role("radio", name="1 h", exact=True).evaluate("e => getComputedStyle(e).color")
+    behind = page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
     context.close()
     assert contrast(*colours) >= 4.5
+    assert contrast(chosen, behind) >= 5  # its own tint takes some of it
 
 
 def test_health_says_version_and_worker(site: Site) -> None:

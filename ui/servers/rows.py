@@ -15,7 +15,7 @@ from ui import errors, i18n
 from ui.i18n import _
 from ui.servers import engines, form, live, log, plan, snippets
 from ui.text import markdown_text
-from ui.widgets import empty_state, facts_line, icon_button, mono, remark, row, safe_text
+from ui.widgets import Code, empty_state, facts_line, icon_button, mono, remark, row, safe_text
 
 POLL_S = 2.0
 TESTED = "servers.tested"
@@ -52,7 +52,7 @@ def _states(services: Services, ids: list[str], plans: dict[str, str]) -> None:
 
 def _server(services: Services, record: ServerRecord, plans: dict[str, str]) -> None:
     engine = record.engine if record.managed else _("remote")
-    with row(record.name, [engine, record.model, record.url], record.state) as beneath:
+    with row(record.name, [engine, Code(record.model), Code(record.url or "")], record.state) as beneath:
         at_rest = record.managed and record.state in AT_REST and record.wish not in COMING
         if not at_rest:
             _questions(services, record)
@@ -148,7 +148,7 @@ def _shown_test(record: ServerRecord) -> None:
     safe_text(outcome.answer)
     rate = outcome.tokens_per_second
     facts_line(
-        outcome.model,
+        Code(outcome.model),
         _("answered in {time}", time=milliseconds_text(outcome.latency_ms)),
         _("first word after {time}", time=milliseconds_text(outcome.first_token_ms)),
         _("{rate} tokens/s", rate=f"{rate:.1f}") if rate else None,
