@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, select
 
 from services.core.api_errors import KeyNotFound
 from services.core.clock import now_ms
 from services.core.errors import InvalidName, InvalidValue
 from services.core.i18n import N_
 from services.store import schema
-from services.store.database import Database
+from services.store.database import Database, upsert
 from services.store.records import Rows
 
 CHAT, SEARCH, MANAGE = "chat", "search", "manage"
@@ -126,13 +125,9 @@ class KeyRows(Rows[KeyRecord]):
         added = Use(1, prompt_tokens or 0, completion_tokens or 0, int(untold))
         now, uses = now_ms(), self.uses.c
         values = {name: getattr(added, name) for name in Use.__dataclass_fields__}
+        more = {name: uses[name] + value for name, value in values.items()}
         with self.database.transaction() as connection:
-            today = (uses.key_id == key_id) & (uses.day == _day(now))
-            more = {name: uses[name] + value for name, value in values.items()}
-            if not connection.execute(self.uses.update().where(today).values(more)).rowcount:
-                first = self._first(connection).values(key_id=key_id, day=_day(now), **values)
-                keyed = [self.uses.c.key_id, self.uses.c.day]
-                connection.execute(first.on_conflict_do_update(index_elements=keyed, set_=more))
+            upsert(connection, self.uses, ("key_id", "day"), {"key_id": key_id, "day": _day(now), **values}, more)
             connection.execute(self.table.update().where(self.table.c.id == key_id).values(last_used_at_ms=now))
 
     def used(self, since_day: str = "") -> dict[str, Use]:
@@ -147,10 +142,6 @@ class KeyRows(Rows[KeyRecord]):
         chosen = select(self.uses).where(self.uses.c.key_id == key_id).order_by(self.uses.c.day.desc())
         with self.database.reading() as connection:
             return [(row.day, _use(row)) for row in connection.execute(chosen)]
-
-    def _first(self, connection: Connection) -> Any:
-        # Two processes may count the first request of a day at the same time; each dialect words that by itself.
-        return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(self.uses)
 
 
 def today() -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Row, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from services.core.clock import ticks_ms
@@ -51,6 +52,21 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def upsert(
+    connection: Connection, table: Table, keyed: Collection[str], row: Mapping[str, Any], changed: Mapping[str, Any]
+) -> Row[Any]:
+    """Insert a row, or change the one that has its key; also where two do so at the same time. The row as it is then.
+
+    Args:
+        keyed: the columns of the table whose values together are unique.
+        changed: what a row that is there already gets; may speak of the table's columns.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite  # each words that by itself
+    statement = dialect.insert(table).values(row)
+    settled = statement.on_conflict_do_update(index_elements=list(keyed), set_=dict(changed)).returning(table)
+    return connection.execute(settled).one()
 
 
 def connect(url: str) -> Engine:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.core.clock import now_ms
 from services.store import schema
-from services.store.records import Rows
+from services.store.database import upsert
+from services.store.records import Rows, new_id
 
 GOOD, BAD = "good", "bad"
 
@@ -50,12 +52,10 @@ class FeedbackRows(Rows[FeedbackRecord]):
 
     def put(self, turn_id: str, owner_id: str, verdict: str, comment: str) -> FeedbackRecord:
         """Note a verdict, in place of an earlier one."""
-        known = self.of(turn_id, owner_id)
-        if known:
-            changed = self.update(known.id, verdict=verdict, comment=comment)
-            if changed:
-                return changed
-        return self._insert(turn_id=turn_id, owner_id=owner_id, verdict=verdict, comment=comment)
+        said = {"verdict": verdict, "comment": comment, "updated_at_ms": now_ms()}
+        row = {"id": new_id(), "turn_id": turn_id, "owner_id": owner_id, "created_at_ms": said["updated_at_ms"], **said}
+        with self.database.transaction() as connection:
+            return self._record(upsert(connection, self.table, ("turn_id", "owner_id"), row, said))
 
     def of(self, turn_id: str, owner_id: str) -> FeedbackRecord | None:
         """What an owner thinks of an answer."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from services.core.clock import now_ms
-from services.store.database import Database
+from services.store.database import Database, upsert
 from services.store.schema import preferences as table
 
 EVERYBODY = ""
@@ -31,9 +31,10 @@ class Preferences:
 
     def set(self, owner_id: str, key: str, value: Any) -> None:
         """Choose a value; None goes back to the default."""
-        chosen = (table.c.owner_id == owner_id) & (table.c.key == key)
         with self.database.transaction() as connection:
-            connection.execute(delete(table).where(chosen))
-            if value is not None:
-                row = {"owner_id": owner_id, "key": key, "value": value, "updated_at_ms": now_ms()}
-                connection.execute(insert(table).values(row))
+            if value is None:
+                chosen = (table.c.owner_id == owner_id) & (table.c.key == key)
+                connection.execute(delete(table).where(chosen))
+                return
+            now = {"value": value, "updated_at_ms": now_ms()}
+            upsert(connection, table, ("owner_id", "key"), {"owner_id": owner_id, "key": key, **now}, now)

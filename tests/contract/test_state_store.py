@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from sqlalchemy import inspect
 
 from services.core.errors import DatabaseUnavailable, InvalidValue, NameTaken
 from services.store import StateStore, schema
+from services.store.api_keys import ANYBODY, CHAT, SEARCH, Use, today
+from services.store.feedback import BAD, GOOD
 from services.store.ledger import LAUNCHES_KEPT, LedgerRecord
 from services.store.preferences import EVERYBODY
 from services.store.product import choose, product_settings
@@ -182,6 +185,12 @@ def test_preferences_are_each_owners_own(store: StateStore) -> None:
     assert store.preferences.all("me") == {}
 
 
+def test_a_preference_that_is_set_at_once_is_one_of_the_values(store: StateStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.preferences.set("me", "top_k", number), range(32)))
+    assert store.preferences.get("me", "top_k") in range(32)
+
+
 def test_product_settings_take_valid_choices_and_refuse_others_whole(store: StateStore) -> None:
     assert choose(store.preferences, top_k=9).top_k == 9
     with pytest.raises(InvalidValue):
@@ -192,6 +201,43 @@ def test_product_settings_take_valid_choices_and_refuse_others_whole(store: Stat
     assert choose(store.preferences, top_k=None, chunk_size=None, chunk_overlap=None).top_k == 6
     store.preferences.set(EVERYBODY, "top_k", "many")
     assert product_settings(store.preferences).top_k == 6
+
+
+def test_a_key_is_valid_until_it_is_revoked_and_its_name_is_taken_for_good(store: StateStore) -> None:
+    record, key = store.keys.create("reports", [SEARCH, CHAT])
+    assert store.keys.valid(key) == record and record.scopes == [CHAT, SEARCH] and store.keys.any()
+    with pytest.raises(NameTaken):
+        store.keys.create("reports")
+    assert store.keys.revoke("reports").revoked_at_ms and store.keys.valid(key) is None
+    assert [row.id for row in store.keys.all()] == [record.id] and store.keys.any()
+
+
+def test_uses_that_are_counted_at_once_all_count_from_the_first_of_a_day_on(store: StateStore) -> None:
+    keys = [store.keys.create(name)[0].id for name in ("one", "two")] + [ANYBODY]
+    together = Barrier(12)
+
+    def count(number: int) -> None:
+        together.wait(30)  # nobody has counted today: each finds no row, and would write the first
+        store.keys.count(keys[number % 3], *((None, None) if number < 3 else (10, 2)))
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(count, range(12)))
+    assert store.keys.used() == dict.fromkeys(keys, Use(4, 30, 6, 1))
+    [(day, use)] = store.keys.days(keys[0])
+    assert (day, use) == (today(), Use(4, 30, 6, 1)) and store.keys.used(since_day=day)[ANYBODY] == use
+    assert all(row.last_used_at_ms for row in store.keys.all())
+
+
+def test_an_answer_has_one_verdict_of_each_owner_whoever_says_it_at_once(store: StateStore) -> None:
+    talk = store.conversations.create(owner_id="o", title="t", server_id=None)
+    rated = turn(store, talk.id)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.feedback.put(rated.id, "o", GOOD, str(number)), range(16)))
+    first = store.feedback.of(rated.id, "o")
+    assert first is not None and first.verdict == GOOD
+    assert store.feedback.put(rated.id, "o", BAD, "no").id == first.id
+    said = store.feedback.of(rated.id, "o")
+    assert said is not None and (said.verdict, said.comment) == (BAD, "no") and store.feedback.of(rated.id, "p") is None
 
 
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(tmp_path: Path) -> None:
