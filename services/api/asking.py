@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -25,7 +25,7 @@ from services.store.bases import BaseRecord
 from services.store.servers import ServerRecord
 
 MOST_AT_ONCE = 64
-"""Requests of one server that wait or are answered at a time; engines queue them, and more would only wait longer."""
+"""Requests of one server or base that wait or are answered at a time: they queue, and more would only wait longer."""
 CHAT, TEXT, VECTORS = "chat/completions", "completions", "embeddings"
 
 
@@ -65,10 +65,12 @@ class Asker:
         """The same in pieces; the last one has the counts, if they are known."""
         found = await self._found(asked.model)
         if isinstance(found, BaseRecord):
-            async with self._counted(caller) as tally:
-                async for chunk in base_chunks(self._services, caller, found, asked):
-                    tally.see(chunk)
-                    yield chunk
+            source = base_chunks(self._services, caller, found, asked)
+            async with self._counted(caller) as tally, aclosing(source):
+                with self._place(found):
+                    async for chunk in source:
+                        tally.see(chunk)
+                        yield chunk
             return
         async for chunk in self._streamed(served.chats(found, asked.model), CHAT, asked, caller):
             yield chunk
@@ -151,13 +153,10 @@ class Asker:
         async with self._counted(caller) as tally:
             with self._place(record):
                 endpoint = await served.endpoint(self._services, self._relay, record)
-                source = self._relay.stream(endpoint, path, asked.to(endpoint))
-                try:
+                async with aclosing(self._relay.stream(endpoint, path, asked.to(endpoint))) as source:
                     async for chunk in source:
                         tally.see(chunk)
                         yield {**chunk, "model": asked.model}
-                finally:
-                    await source.aclose()
 
     @asynccontextmanager
     async def _counted(self, caller: Caller) -> AsyncIterator[Tally]:
@@ -173,7 +172,7 @@ class Asker:
                 await caller.used(tally.prompt_tokens, tally.completion_tokens)
 
     @contextmanager
-    def _place(self, record: ServerRecord) -> Iterator[None]:
+    def _place(self, record: ServerRecord | BaseRecord) -> Iterator[None]:
         if self._busy[record.id] >= MOST_AT_ONCE:
             raise ServerBusy(name=record.name)
         self._busy[record.id] += 1

@@ -24,6 +24,7 @@ from services.chat.rewriting import needs_context, rewritten
 from services.chat.running import Running
 from services.chat.streaming import stream_into
 from services.chat.turnstile import Turnstile
+from services.core.api_errors import ServerBusy
 from services.core.clock import Stopwatch
 from services.core.errors import AppError, BadResponse, EmptyAnswer, ServerNotReady, Unexpected, UpstreamTimeout
 from services.core.log import incident
@@ -33,8 +34,8 @@ from services.store.conversations import ConversationRows, TurnRecord, TurnRows
 
 logger = logging.getLogger(__name__)
 
-DEAD = (ServerNotReady, UpstreamTimeout, BadResponse)
-"""What a server that dies, hangs or answers nonsense raises: another one may do better."""
+DEAD = (ServerNotReady, UpstreamTimeout, BadResponse, ServerBusy)
+"""What a server that dies, hangs, answers nonsense or turns people away raises: another one may do better."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ NOTES = {
     UNDERSTOOD_KNOWLEDGE: N_("Answered from the documents, because you wrote “{words}”."),
     UNDERSTOOD_CHAT: N_("Answered without the documents, because you wrote “{words}”."),
     NO_BASE: N_("You wrote “{words}”, but there is no knowledge base yet."),
-    ELSEWHERE: N_("“{first}” stopped answering; “{second}” answered instead."),
+    ELSEWHERE: N_("“{first}” could not answer; “{second}” answered instead."),
     TRIMMED: N_("At most {given} tokens of answer instead of {wanted}: the server's context has {context}."),
     CUT: N_("The answer was cut off at its limit of {tokens} tokens."),
     LEFT_OUT: N_("The oldest turns were not sent: there was no room for them ({turns})."),

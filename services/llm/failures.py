@@ -24,6 +24,8 @@ from services.llm.protocol import Endpoint
 FOREIGN = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError)
 """What openai, httpx2, the socket, the JSON reader and pydantic (both ValueError) raise."""
 
+SPENT = ("insufficient_quota", "billing_hard_limit_reached")
+"""Codes of a 429 that waiting does not mend: the account's money is spent, and the server's own words say so."""
 _TOO_LONG = re.compile(r"context[ _](length|size|window)", re.IGNORECASE)
 _AVAILABLE = re.compile(
     r"(?:context (?:length|size|window)(?: is| of)?(?: only)?|available context size)\D{0,3}(\d+)", re.IGNORECASE
@@ -58,8 +60,6 @@ def answered(status: int, body: object, endpoint: Endpoint) -> AppError:
         body: the error object of the answer, or its text.
     """
     found = _refused(status, body, endpoint)
-    if status == 429:
-        return ServerBusy(name=endpoint.name)
     if isinstance(found, BadResponse) and status in (400, 413, 415, 422):
         return RequestRefused(name=endpoint.name, reason=_short(_message(body)))
     return found
@@ -82,6 +82,8 @@ def _speaks_no_http(cause: BaseException) -> bool:
 def _refused(status: int, body: object, endpoint: Endpoint) -> AppError:
     message = _message(body)
     kind = str(body.get("type") or "") if isinstance(body, dict) else ""
+    if status == 429 and not (isinstance(body, dict) and body.get("code") in SPENT):
+        return ServerBusy(name=endpoint.name)
     if status == 503:
         return ServerNotReady(name=endpoint.name, url=endpoint.url)
     if status in (401, 403):

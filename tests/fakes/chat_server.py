@@ -25,6 +25,7 @@ Modes (for /v1/chat/completions, some for every path; see `MODES`):
     unauthorized      401 (every path)
     context_exceeded  400 in the words of the engine, as for every prompt of more than `context_length` pieces
     server_error      500
+    busy              429
     ignores_usage     the answer without counts, though they were asked for
     hangs             accepts the request and never answers
     prompt_progress   reads the prompt in four steps with `delay_s` between, telling where it is as llama.cpp does
@@ -69,6 +70,7 @@ MODES = (
     "unauthorized",
     "context_exceeded",
     "server_error",
+    "busy",
     "ignores_usage",
     "hangs",
     "prompt_progress",
@@ -167,6 +169,8 @@ class _Routes:
             return JSONResponse(_too_long(server, needed), 400)
         if mode == "server_error":
             return JSONResponse({"error": {"message": "CUDA error: out of luck", "code": 500}}, 500)
+        if mode == "busy":
+            return JSONResponse({"error": {"message": "Rate limit reached", "type": "rate_limit_error"}}, 429)
         text = server.answer if isinstance(server.answer, str) else server.answer(entry.body["messages"])
         words = [] if mode == "empty" else pieces(text)
         limit = entry.body.get("max_tokens") or len(words)

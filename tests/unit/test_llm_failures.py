@@ -6,6 +6,7 @@ import httpx2
 import openai
 import pytest
 
+from services.core.api_errors import ServerBusy
 from services.core.errors import (
     AppError,
     BadResponse,
@@ -52,7 +53,7 @@ def test_every_transport_error_is_mapped_alone_and_inside_openais(kind: type[htt
         (403, Unauthorized),
         (404, BadResponse),
         (422, BadResponse),
-        (429, BadResponse),
+        (429, ServerBusy),
         (500, BadResponse),
         (502, BadResponse),
         (503, ServerNotReady),
@@ -64,6 +65,12 @@ def test_every_status_is_mapped(status: int, kind: type[AppError]) -> None:
     assert "secret" not in repr(error)
     if kind is BadResponse:
         assert f"HTTP {status}: no such model" in str(error)
+
+
+def test_a_server_whose_account_is_empty_is_not_called_busy() -> None:
+    spent = {"message": "You exceeded your current quota", "code": "insufficient_quota"}
+    error = translated(status_error(429, spent), ENDPOINT, 3)
+    assert type(error) is BadResponse and "HTTP 429: You exceeded your current quota" in str(error)
 
 
 @pytest.mark.parametrize(
