@@ -9,7 +9,7 @@ import typer
 
 from services.app import Services
 from services.chat.exporting import FORMATS, as_json, as_markdown, conversation_row, head_row
-from services.cli.output import failing_well, speaker
+from services.cli.output import failing_well, speaker, write_file
 from services.core.errors import ConversationNotFound, InvalidValue, PathNotFound
 from services.core.i18n import N_
 from services.store.conversations import ConversationRecord, TurnRecord
@@ -55,13 +55,14 @@ def export(
         ending = file.suffix.lstrip(".").lower()
         if ending not in FORMATS:
             raise InvalidValue(field=N_("file"), value=file.name, reason=N_("its name must end in .md or .json"))
-        if not file.parent.is_dir():
-            raise PathNotFound(path=str(file.parent))
+        path = file.expanduser().absolute()
+        if not path.parent.is_dir():
+            raise PathNotFound(path=str(path.parent))
         talk, turns = _found(speaker.services(), id)
         text = as_json(talk, turns) if ending == "json" else as_markdown(talk, turns, speaker.language)
-        file.write_text(text, "utf-8")
-        row = {"id": talk.id, "file": str(file), "turns": len(turns)}
-        speaker.emit(row, lambda: speaker.line(N_("Wrote “{name}”."), name=file.name))
+        write_file(path, text)
+        row = {"id": talk.id, "file": str(path), "turns": len(turns)}
+        speaker.emit(row, lambda: speaker.line(N_("Wrote “{name}”."), name=path.name))
 
 
 @conversation.command()

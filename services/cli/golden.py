@@ -11,8 +11,7 @@ import typer
 
 from services.app import Services
 from services.chat.feedback import golden_row
-from services.cli.output import failing_well, speaker
-from services.core.errors import InvalidValue
+from services.cli.output import failing_well, speaker, write_file
 from services.core.i18n import N_
 from services.store.feedback import GoldenRecord
 
@@ -38,10 +37,7 @@ def export(
     with failing_well():
         found, path = _found(speaker.services(), base), file.expanduser().absolute()
         lines = [json.dumps(golden_row(one), ensure_ascii=False) + "\n" for one in found]
-        try:
-            path.write_text("".join(lines), encoding="utf-8")
-        except OSError as error:
-            raise InvalidValue(field=N_("file"), value=str(path), reason=N_("it cannot be written")) from error
+        write_file(path, "".join(lines))
         row = {"file": str(path), "questions": len(lines)}
         speaker.emit(row, lambda: speaker.line(N_("Wrote {questions} golden questions to {file}."), **row))
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from services import app
 from services.core import log
-from services.core.errors import AppError, Unexpected, from_row
+from services.core.errors import AppError, InvalidValue, Unexpected, from_row
 from services.core.i18n import N_, language_of
 from services.core.phrases import fill, state_word
 from services.core.settings import Settings, load, locale_name
@@ -132,6 +133,14 @@ def failing_well() -> Iterator[None]:
         raise typer.Exit(1) from error
     finally:
         speaker.close()
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that somebody named. Raises: InvalidValue where that cannot be done."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise InvalidValue(field=N_("file"), value=str(path), reason=N_("it cannot be written")) from error
 
 
 def _complain(error: AppError) -> None:

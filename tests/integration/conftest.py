@@ -14,6 +14,7 @@ from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from tests.fakes.embedder import HashEmbedder
 from tests.fakes.library_desk import Desk
+from tests.integration.commands import Shell
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,10 @@ def desk(tmp_path: Path, library_reader: Reader) -> Iterator[Desk]:
     services = bootstrap(load(home=tmp_path / "home", folder_roots=str(roots)), embedder=HashEmbedder())
     yield Desk(services, Ingest(services.stores, library_reader, services.embedders), roots)
     services.close()
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """The command line over an empty home."""
+    monkeypatch.setattr("services.core.log.configure", lambda *_: None)  # it would take over this process's log
+    return Shell(tmp_path)
