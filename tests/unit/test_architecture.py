@@ -188,6 +188,13 @@ def test_the_repository_speaks_of_no_particular_machine() -> None:
     assert found == []
 
 
+def test_nothing_is_kept_that_git_shall_ignore() -> None:
+    # Where a link such as .venv is kept, a checkout writes it over the folder that somebody has there.
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    kept = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert kept == []
+
+
 def test_every_room_says_what_it_is() -> None:
     silent = [
         relative(path)
