@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +12,12 @@ from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly
 from services.knowledge.loaders.charts import CHART, chart_lines
+from services.knowledge.loaders.docx_numbers import BULLET, WORD, Listed, Numbering, listed_in
 from services.knowledge.loaders.formulae import MATH, formula
 from services.knowledge.loaders.protocol import Limits, Sample
 from services.knowledge.loaders.rows import row_lines
 from services.knowledge.types import Extracted
 
-WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 BREAKS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
 CONTAINERS = {f"{WORD}{name}" for name in ("sdt", "sdtContent", "customXml", "ins", "smartTag", "moveTo")}
@@ -26,6 +26,8 @@ SKIPPED = {FALLBACK, f"{WORD}del", f"{WORD}moveFrom", f"{WORD}pPr", f"{WORD}rPr"
 NOTE_PARTS = ("footnotes", "endnotes")
 EDGE_PARTS = ("header", "footer")
 COMMENT = "Comment"
+NO_LIST = "0"
+MOST_GENERATIONS = 20
 _HEADING_STYLE = re.compile(r"(?:heading|标题)\s*([1-9])", re.IGNORECASE)
 
 
@@ -66,6 +68,7 @@ class _Walk:
         self.assembly = assembly
         self._main = main
         self._styles = _styles(main)
+        self._numbering = Numbering(next(_roots(main, ("numbering",)), None))
         self._comments = dict(_comments(main))
 
     def blocks(self, parent: Any) -> None:
@@ -81,15 +84,22 @@ class _Walk:
     def _paragraph(self, element: Any) -> None:
         text = "".join(_pieces(element))
         chosen = element.find(f"{WORD}pPr/{WORD}pStyle")
-        style = self._styles.get(_value(chosen), _Style(None, False))
+        style = self._styles.get(_value(chosen), _Style(None, None))
         outline = element.find(f"{WORD}pPr/{WORD}outlineLvl")
         level = style.level if outline is None else _outline_level(outline)
-        listed = style.listed or element.find(f"{WORD}pPr/{WORD}numPr") is not None
+        label = self._label(listed_in(element.find(f"{WORD}pPr")), style.listed)
         if level:
-            self.assembly.heading(text, level)
+            self.assembly.heading(text if label == BULLET else f"{label} {text}", level)
         elif text.strip():
-            self.assembly.paragraph(f"- {text.strip()}" if listed else text)
+            self.assembly.paragraph(f"{label} {text.strip()}" if label else text)
         self._anchored(element)
+
+    def _label(self, own: Listed | None, styled: Listed | None) -> str:
+        """What Word shows before a paragraph; what it says itself goes before what its style says."""
+        if own and not own.list_id and styled:
+            own = Listed(styled.list_id, own.depth)
+        listed = own or styled
+        return self._numbering.label(listed) if listed and listed.list_id != NO_LIST else ""
 
     def _anchored(self, element: Any) -> None:
         """What hangs on a paragraph: the numbers of its charts, and the comments on it."""
@@ -112,20 +122,32 @@ class _Style(NamedTuple):
     """What a paragraph style says about the paragraph's part in the text."""
 
     level: int | None
-    listed: bool
+    listed: Listed | None
 
 
 def _styles(main: Any) -> dict[str, _Style]:
     """The styles of headings and lists, by style id."""
-    styles = {}
-    for style in main.styles.element.findall(f"{WORD}style"):
+    styles: dict[str, _Style] = {}
+    found = {style.get(f"{WORD}styleId", ""): style for style in main.styles.element.findall(f"{WORD}style")}
+    for name, style in found.items():
         title = _value(style.find(f"{WORD}name")).strip()
         named = _HEADING_STYLE.fullmatch(title)
         outline = style.find(f"{WORD}pPr/{WORD}outlineLvl")
         level = 1 if title.lower() == "title" else _outline_level(outline) if outline is not None else None
-        listed = style.find(f"{WORD}pPr/{WORD}numPr") is not None
-        styles[style.get(f"{WORD}styleId", "")] = _Style(int(named[1]) if named else level, listed)
+        styles[name] = _Style(int(named[1]) if named else level, _inherited(name, found))
     return styles
+
+
+def _inherited(name: str, styles: Mapping[str, Any]) -> Listed | None:
+    """The list that a style names, or else the style that it is based on."""
+    for _generation in range(MOST_GENERATIONS):
+        style = styles.get(name)
+        if style is None:
+            break
+        if listed := listed_in(style.find(f"{WORD}pPr")):
+            return listed
+        name = _value(style.find(f"{WORD}basedOn"))
+    return None
 
 
 def _value(element: Any) -> str:
