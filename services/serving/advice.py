@@ -34,6 +34,9 @@ def choices(spec: ManagedSpec, flags: Flags) -> dict[str, Any]:
             if flag == CARDS and value and all(part.isdigit() for part in value.split(",")):
                 chosen["gpus"] = value.split(",")
                 env.pop(CARDS, None)
+            elif variable := _field_of_variable(spec, flag):
+                chosen[variable] = value
+                env.pop(flag, None)
             else:
                 env[flag] = value or ""
             continue
@@ -50,6 +53,12 @@ def choices(spec: ManagedSpec, flags: Flags) -> dict[str, Any]:
     if further != list(spec.extra_args):
         chosen["extra_args"] = further
     return chosen
+
+
+def _field_of_variable(spec: ManagedSpec, name: str) -> str | None:
+    """Ollama's fields are its variables without their beginning."""
+    field = name.removeprefix("OLLAMA_").lower()
+    return field if name.startswith("OLLAMA_") and field in type(spec).model_fields else None
 
 
 def flags_text(flags: Flags) -> str:

@@ -154,6 +154,19 @@ def test_a_flag_has_the_value_that_follows_from_the_line(lines: list[str], flags
     assert diagnose(lines)[0].flags == flags
 
 
+OLLAMA_IS_FULL = "Error: llama runner process has terminated: cudaMalloc failed: out of memory"
+
+
+def test_ollama_is_advised_in_its_own_variables() -> None:
+    (known,) = diagnose([OLLAMA_IS_FULL], "ollama", Context(options={"context_length": 8192}))
+    assert known.flags == {"OLLAMA_CONTEXT_LENGTH": "4096"}
+    (unknown,) = diagnose([OLLAMA_IS_FULL], "ollama")
+    assert unknown.flags == {}
+    for found, told in ((known, "`OLLAMA_CONTEXT_LENGTH=4096`"), (unknown, "`OLLAMA_CONTEXT_LENGTH`")):
+        remedy = found.render().remedy
+        assert told in remedy and "OLLAMA_KV_CACHE_TYPE" in remedy and "--n-gpu-layers" not in remedy
+
+
 def test_raising_the_share_is_contradicted_where_others_hold_the_memory() -> None:
     alone = diagnose([NO_BLOCKS], "vllm", Context(options={"gpu_memory_utilization": 0.6}))
     assert alone[0].flags == {"--gpu-memory-utilization": "0.65"}

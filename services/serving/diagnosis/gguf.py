@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from services.core.i18n import N_
-from services.serving.diagnosis.causes import CONSEQUENCE, LIKELY, NOTICE, Advice, Cause, Found, Sign
+from services.serving.diagnosis.causes import CONSEQUENCE, LIKELY, NOTICE, Advice, Cause, Found, Params, Sign
 
 _POINTER = "vers"
 """How a Git LFS pointer begins: "version https://git-lfs…"."""
 SHORTEST = 512
+FOR_OLLAMA = N_(
+    "Shorten the context (`{ollama}`), store it in 8 bits (`OLLAMA_KV_CACHE_TYPE=q8_0`, `OLLAMA_FLASH_ATTENTION=1`), keep "
+    "one model loaded at a time (`OLLAMA_MAX_LOADED_MODELS=1`), or use a smaller quantisation."
+)
 
 
 def _fewer_layers(found: Found) -> Advice:
     size = found.number("mib")
     params = {"gib": f"{size / 1024:.1f}"} if size is not None else {}
+    if found.engine == "ollama":
+        return _by_variables(found, params)
     layers = found.whole("layers_on_gpu")
     if not layers or layers < 2:
         return Advice(params)
     return Advice({**params, "layers": layers * 3 // 4}, {"--n-gpu-layers": str(layers * 3 // 4)})
 
 
+def _by_variables(found: Found, params: Params) -> Advice:
+    """Ollama takes no options of llama.cpp: it chooses the layers by itself, and its context by a variable."""
+    context = found.whole("context_length") or found.whole("n_ctx")
+    shorter = str(context // 2) if context and context >= 2 * SHORTEST else None
+    variable = "OLLAMA_CONTEXT_LENGTH"
+    told = {**params, "ollama": f"{variable}={shorter}" if shorter else variable}
+    return Advice(told, {variable: shorter} if shorter else {})
+
+
 def _shorter(found: Found) -> Advice:
+    if found.engine == "ollama":
+        return _by_variables(found, {})
     context = found.whole("n_ctx")
     if not context or context < 2 * SHORTEST:
         return Advice()
@@ -35,6 +52,7 @@ CAUSES = (
         "gguf_gpu_out_of_memory",
         (N_("The GPU ran out of memory: {gib} GiB more were asked for at once."), N_("The GPU ran out of memory.")),
         (
+            FOR_OLLAMA,
             N_(
                 "Put fewer layers on the GPU (`--n-gpu-layers {layers}`), shorten the context, or use a smaller "
                 "quantisation."
@@ -64,6 +82,7 @@ CAUSES = (
             N_("There is not enough memory for a context of this length."),
         ),
         (
+            FOR_OLLAMA,
             N_(
                 "Shorten the context (`--ctx-size {advised}`), store it in 8 bits (`--cache-type-k q8_0`), or "
                 "put fewer layers on the GPU."
