@@ -9,8 +9,8 @@ _POINTER = "vers"
 """How a Git LFS pointer begins: "version https://git-lfs…"."""
 SHORTEST = 512
 FOR_OLLAMA = N_(
-    "Shorten the context (`{ollama}`), store it in 8 bits (`OLLAMA_KV_CACHE_TYPE=q8_0`, `OLLAMA_FLASH_ATTENTION=1`), keep "
-    "one model loaded at a time (`OLLAMA_MAX_LOADED_MODELS=1`), or use a smaller quantisation."
+    "Shorten the context (`{ollama}`), store it in 8 bits (`OLLAMA_KV_CACHE_TYPE=q8_0`, `OLLAMA_FLASH_ATTENTION=1`), "
+    "keep one model loaded at a time (`OLLAMA_MAX_LOADED_MODELS=1`), or use a smaller quantisation."
 )
 
 
