@@ -1,9 +1,14 @@
-"""Are answers faithful to documents: the right span, a right citation, the right page.
+"""Are answers faithful to documents: found, shown, the right span, a citation of the place that says it.
 
 `python -m bench.faithfulness --server URL --collection FOLDER … --n 60` asks seeded questions of collections in BEIR's
 form whose queries tell where their answers stand (metadata: answers, doc); `--questions FILE --documents FOLDER` asks
 questions about PDF pages (JSON lines: question, document, page, answers). Everything goes through the chat service as
 people use it. What was answered is written below `--out` line by line, and a second run goes on where the first ended.
+
+A passage is right where it is of the right document (and page) and holds the span. `found`: the search brought one;
+`shown`: it was among those that the model was given; `span`: the answer has the span; `citation`: a cited passage is
+right; `page`: a cited passage is of the right document and page, whatever else it holds. Each miss is of one kind, the
+first step that went wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from io import BytesIO
@@ -24,13 +29,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from services.app import Services, bootstrap
+from services.app import CPU_PASSAGE_TOKENS, Services, bootstrap
+from services.chat.refusals import refuses
 from services.chat.rows import answer_row
 from services.core.errors import ConflictError
 from services.core.settings import Settings
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
+from services.knowledge.search_types import SearchOptions
 from services.store.bases import BaseRecord
 from tests.fakes.walk import walk
 
@@ -49,6 +56,12 @@ class Question:
     document: str
     answers: tuple[str, ...]
     page: int | None = None
+
+    def stands_in(self, document: str, page: int | None, text: str) -> bool:
+        """Whether a passage is of the right document and page, and holds the span letter by letter."""
+        if document != self.document or self.page not in (None, page):
+            return False
+        return any(has(bare(text), bare(answer)) for answer in self.answers)
 
 
 def collection(folder: Path, count: int, seed: int) -> tuple[dict[str, bytes], list[Question]]:
@@ -97,40 +110,66 @@ def filled(services: Services, name: str, files: dict[str, bytes]) -> BaseRecord
 
 def asked(services: Services, base: BaseRecord, question: Question) -> dict[str, Any]:
     """One answer, held against what is right."""
+    hits = services.knowledge.search(base, question.text, SearchOptions(top_k=services.product.top_k)).hits
     begun = services.chat.ask(OWNER, question.text, base_ids=[base.id], server=SERVER, heed_words=False)
     turn = services.chat.wait(begun.id)
     row = answer_row(turn)
     cited = [row["passages"][citation["marker"] - 1] for citation in row["citations"]]
-    right = [one for one in cited if one["document"] == question.document]
     services.chat.delete(OWNER, turn.conversation_id)
+    outcome = {
+        "found": any(question.stands_in(hit.chunk.document, hit.chunk.page, hit.chunk.shown_text) for hit in hits),
+        "shown": any(question.stands_in(one["document"], one["page"], one["text"]) for one in row["passages"]),
+        "span": any(holds(turn.answer, answer) for answer in question.answers),
+        "citation": any(question.stands_in(one["document"], one["page"], one["text"]) for one in cited),
+        "page": question.page is not None
+        and any((one["document"], one["page"]) == (question.document, question.page) for one in cited),
+    }
     return {
         "key": question.key,
         "question": question.text,
         "expected": {"document": question.document, "page": question.page, "answers": question.answers},
         "state": turn.state,
         "answer": turn.answer,
-        "retrieved": any(one["document"] == question.document for one in row["passages"]),
-        "span": any(holds(turn.answer, answer) for answer in question.answers),
-        "citation": bool(right),
-        "page": None if question.page is None else any(one["page"] == question.page for one in right),
+        **outcome,
+        "miss": kind_of_miss(outcome, turn.answer, bool(cited)) if turn.state == "done" else turn.state,
         "cited": [[one["document"], one["page"]] for one in cited],
+        "passages": [[one["document"], one["page"], one["text"]] for one in row["passages"]],
+        "attached": any(citation["attached"] for citation in row["citations"]),
         "checks": [[check["verdict"], check["reason"]] for check in row["checks"]],
         "timings_ms": turn.timings_ms,
     }
 
 
+def kind_of_miss(outcome: Mapping[str, bool], answer: str, cites: bool) -> str | None:
+    """What went wrong first; None where span and citation are right."""
+    if outcome["span"] and outcome["citation"]:
+        return None
+    if not outcome["shown"]:
+        return "not shown" if outcome["found"] else "not found"
+    if not outcome["span"]:
+        return "refused" if refuses(answer) else "wrong span"
+    return "cited another" if cites else "no citation"
+
+
 def holds(answer: str, span: str) -> bool:
     """Whether an answer has a span: as it stands, or most of its characters in their order."""
     told, wanted = bare(answer), bare(span)
-    if wanted in told:
+    if has(told, wanted):
         return True
     blocks = SequenceMatcher(None, wanted, told, autojunk=False).get_matching_blocks()
     return len(wanted) >= 8 and sum(block.size for block in blocks if block.size > 1) / len(wanted) >= ENOUGH
 
 
+def has(text: str, span: str) -> bool:
+    """Whether a bare text has a bare span; a number is not found within a longer one."""
+    begin, end = r"(?<!\d)" if span[:1].isdigit() else "", r"(?!\d)" if span[-1:].isdigit() else ""
+    return re.search(f"{begin}{re.escape(span)}{end}", text) is not None
+
+
 def bare(text: str) -> str:
-    """Letters and digits only, in one form."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
+    """Letters, digits, percent signs and the points of decimals only, in one form."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return re.sub(r"(?!(?<=\d)\.(?=\d)|%)[\W_]", "", folded)
 
 
 def run(services: Services, name: str, files: dict[str, bytes], questions: list[Question], out: Path) -> None:
@@ -149,12 +188,14 @@ def run(services: Services, name: str, files: dict[str, bytes], questions: list[
 
 
 def report(name: str, rows: list[dict[str, Any]], out: Path) -> None:
-    """Print the shares of a collection, and write every miss to a file."""
-    figures = ["retrieved", "span", "citation"] + (["page"] if rows and rows[0]["page"] is not None else [])
-    shares = [f"{figure} {sum(bool(row[figure]) for row in rows)}/{len(rows)}" for figure in figures]
+    """Print the shares of a collection and how many misses are of each kind, and write every miss to a file."""
+    paged = any(row["expected"]["page"] is not None for row in rows)
+    figures = ["found", "shown", "span", "citation"] + (["page"] if paged else [])
+    shares = [f"{figure} {sum(row[figure] for row in rows)}/{len(rows)}" for figure in figures]
     verdicts = Counter(verdict for row in rows for verdict, _reason in row["checks"])
-    print(f"{name}: {', '.join(shares)}; sentences {dict(verdicts)}", flush=True)
-    misses = [row for row in rows if not all(row[figure] for figure in figures)]
+    misses = [row for row in rows if row["miss"]]
+    kinds = Counter(row["miss"] for row in misses)
+    print(f"{name}: {', '.join(shares)}; misses {dict(kinds)}; sentences {dict(verdicts)}", flush=True)
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in misses]
     (out / f"{name}-misses.jsonl").write_text("".join(lines), encoding="utf-8")
 
@@ -176,6 +217,9 @@ def main() -> None:
     parser.add_argument("--documents", type=Path, help="folder that holds the PDF files")
     parser.add_argument("--n", type=int, default=60, help="questions of each set")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--passage-tokens", type=int, default=CPU_PASSAGE_TOKENS, help="most tokens of passages in a prompt"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/faithfulness"), help="folder for what was answered")
     options = parser.parse_args()
     if not options.server:
@@ -188,6 +232,7 @@ def main() -> None:
     try:
         if SERVER not in {record.name for record in services.servers.list()}:
             services.servers.add_remote(SERVER, options.server)
+        services.choose(passage_tokens=options.passage_tokens)
         for name, files, questions in sets(options):
             run(services, name, files, questions, options.out)
     finally:
