@@ -20,7 +20,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from io import BytesIO
@@ -37,11 +37,14 @@ from services.core.settings import Settings
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
+from services.knowledge.loaders.record import Record
 from services.knowledge.search_types import SearchOptions
+from services.knowledge.texts import Texts, name_of
 from services.store.bases import BaseRecord
 from tests.fakes.walk import walk
 
 OWNER, SERVER = "bench", "bench"
+TEXTS_AT_ONCE = 64
 LIMITS = Limits(pages=2000, characters=5_000_000, timeout_s=120, memory_bytes=4 * 1024**3)
 ENOUGH = 0.8
 """Of a span's characters that stand in the answer in their order: names may be bent, long spans shortened."""
@@ -64,46 +67,47 @@ class Question:
         return any(has(bare(text), bare(answer)) for answer in self.answers)
 
 
-def collection(folder: Path, count: int, seed: int) -> tuple[dict[str, bytes], list[Question]]:
-    """The passages of a collection, each as a text file, and seeded questions."""
+def collection(folder: Path, count: int, seed: int) -> tuple[list[Record], list[Question]]:
+    """The passages of a collection, each as a text, and seeded questions."""
     rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text("utf-8").splitlines()]
-    files = {f"{row['_id']}.txt": f"{row['title']}\n\n{row['text']}".encode() for row in rows}
+    texts = [Record(row["_id"], f"{row['title']}\n\n{row['text']}", {}) for row in rows]
     asked = [json.loads(line) for line in (folder / "queries.jsonl").read_text("utf-8").splitlines()]
     chosen = random.Random(seed).sample(asked, min(count, len(asked)))
-    return files, [
-        Question(row["_id"], row["text"], f"{row['metadata']['doc']}.txt", tuple(row["metadata"]["answers"]))
+    return texts, [
+        Question(row["_id"], row["text"], name_of(row["metadata"]["doc"]), tuple(row["metadata"]["answers"]))
         for row in chosen
     ]
 
 
-def pages(file: Path, folder: Path, count: int) -> tuple[dict[str, bytes], list[Question]]:
+def pages(file: Path, folder: Path, count: int) -> tuple[list[Path], list[Question]]:
     """PDF files and questions about their pages."""
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()][:count]
     found = {path.name: path for path in sorted(folder.rglob("*.pdf"))}
-    files = {name: found[name].read_bytes() for name in dict.fromkeys(row["document"] for row in rows)}
-    return files, [
+    return [found[name] for name in dict.fromkeys(row["document"] for row in rows)], [
         Question(str(number), row["question"], row["document"], tuple(row["answers"]), row["page"])
         for number, row in enumerate(rows, 1)
     ]
 
 
-def filled(services: Services, name: str, files: dict[str, bytes]) -> BaseRecord:
-    """The base of this name with these files; what it has already is not read again."""
+def filled(services: Services, name: str, sources: Sequence[Record | Path]) -> BaseRecord:
+    """The base of this name with these texts and files; what it has already is not read again."""
     try:
         base = services.knowledge.create(name)
     except ConflictError:
         base = services.knowledge.base(name)
     known = {row.name for row in services.knowledge.documents(base)}
-    for file, content in files.items():
-        if file not in known:
-            services.knowledge.add(base, file, BytesIO(content))
+    records = [source for source in sources if isinstance(source, Record) and name_of(source.id) not in known]
+    texts = Texts(services.stores, services.embedders, services.settings)
+    for begin in range(0, len(records), TEXTS_AT_ONCE):
+        texts.add(base, records[begin : begin + TEXTS_AT_ONCE])
+        print(f"{name}: {min(begin + TEXTS_AT_ONCE, len(records))} of {len(records)} texts added", flush=True)
+    for path in sources:
+        if isinstance(path, Path) and path.name not in known:
+            services.knowledge.add(base, path.name, BytesIO(path.read_bytes()))
     reader = Reader(LIMITS)
     ingest = Ingest(services.stores, reader, services.embedders)
-    pending = services.stores.of(base).pending()
-    for number, key in enumerate(pending, 1):
+    for key in services.stores.of(base).pending():
         walk(ingest, base, key)
-        if number % 50 == 0:
-            print(f"{name}: {number} of {len(pending)} documents read", flush=True)
     reader.close()
     return base
 
@@ -172,9 +176,9 @@ def bare(text: str) -> str:
     return re.sub(r"(?!(?<=\d)\.(?=\d)|%)[\W_]", "", folded)
 
 
-def run(services: Services, name: str, files: dict[str, bytes], questions: list[Question], out: Path) -> None:
+def run(services: Services, name: str, sources: Sequence[Record | Path], questions: list[Question], out: Path) -> None:
     """Ask what was not asked before, and print the shares."""
-    base, log = filled(services, name, files), out / f"{name}.jsonl"
+    base, log = filled(services, name, sources), out / f"{name}.jsonl"
     rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
     done = {row["key"] for row in rows}
     with log.open("a", encoding="utf-8") as file:
@@ -200,7 +204,7 @@ def report(name: str, rows: list[dict[str, Any]], out: Path) -> None:
     (out / f"{name}-misses.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def sets(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, bytes], list[Question]]]:
+def sets(options: argparse.Namespace) -> Iterator[tuple[str, Sequence[Record | Path], list[Question]]]:
     """What is to be asked."""
     for folder in options.collection:
         yield folder.name, *collection(folder, options.n, options.seed)
@@ -233,8 +237,8 @@ def main() -> None:
         if SERVER not in {record.name for record in services.servers.list()}:
             services.servers.add_remote(SERVER, options.server)
         services.choose(passage_tokens=options.passage_tokens)
-        for name, files, questions in sets(options):
-            run(services, name, files, questions, options.out)
+        for name, sources, questions in sets(options):
+            run(services, name, sources, questions, options.out)
     finally:
         services.close()
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.chat.checking.words import covered, plain, tagged, words
+from services.chat.checking.words import covered, plain, stem, tagged, words
 
 _NEUTRAL = re.compile(
     r"\b(?:no|not)\s(?:fewer|less|more|later|earlier|longer\sthan|only|just|least)(?:\sthan)?\b(?!\slonger)|\bwhether\sor\snot\b|"
@@ -18,15 +18,33 @@ _NEUTRAL = re.compile(
 _ENGLISH = re.compile(
     r"\b(?:not|never|no|none|nobody|nothing|neither|nor|without|cannot|hardly|forbidden|forbids?|prohibit(?:ed|s)?|banned|"
     r"bans?|excluded?s?|excluding|exempt(?:ed)?|lacks?|lacking|refus(?:es?|ed)|den(?:ies|ied)|fail(?:s|ed)?\sto|unable|"
-    r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except)\b|n[’']t\b",
+    r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except|unless)\b|n[’']t\b",
     re.IGNORECASE,
 )
 _CHINESE = ("不", "没", "未", "无", "勿", "莫", "非")
 _CHINESE_WORDS = ("禁止", "严禁", "禁用", "禁", "拒绝", "免除", "除外", "缺乏", "避免", "排除", "谢绝", "免")
 _AFFIXES = ("in", "un", "im", "non", "dis", "ir")
 _CLAUSE = re.compile(
-    r"[。!！?？;；\n]+|[.:：](?!\d)|[,，](?!\d{3})|\b(?:and|but|or|which|while|whereas|although|though|because|unless)\b|\bas\slong\sas\b|(?=\bwithout\b)|但是?|而且|并且|且|因此|所以"
+    r"[。!！?？;；\n]+|[.:：](?!\d)|[,，](?!\d{3})|\b(?:and|but|or|which|while|whereas|although|though|because)\b|\bas\slong\sas\b|(?=\b(?:without|unless)\b)|但是?|而且|并且|且|因此|所以"
 )
+_SENTENCE = re.compile(r"[。!！?？;；\n]+|\.(?!\d)")
+_OPPOSITES = [
+    tuple(frozenset(stem(word) for word in side.split()) for side in line.split(" / "))
+    for line in (
+        "keep keeps kept keeping retain retains retained / lose loses lost losing",
+        "increase increases increased rise rises rose risen grow grows grew / decrease decreases decreased decline "
+        "declines declined fall falls fell fallen shrink shrinks shrank",
+        "open opens opened / close closes closed shut",
+        "mandatory compulsory obligatory required / optional voluntary",
+        "保留 / 取消 删除",
+        "增加 增长 上升 提高 上涨 / 减少 下降 降低 下跌",
+        "开放 打开 开启 / 关闭",
+        "必须 强制 / 自愿",
+    )
+]
+"""Words of which the one denies the other, beside those that count as a denial by themselves."""
+_FEW_TERMS = 3
+"""A clause of no more words after another one has left its subject out."""
 _MOST, _LEAST = 0.6, 0.3
 """Of the words of the one clause and of the other, those that are in both."""
 
@@ -50,9 +68,23 @@ def clauses(text: str) -> Iterator[Clause]:
             yield Clause(said, terms, _negations(said) % 2 == 1)
 
 
+def _with_subjects(text: str) -> Iterator[Clause]:
+    """The clauses of a text; a denial that is too short to have a subject also with the clause before it.
+
+    "The council is informed but has no veto" denies that the council has one.
+    """
+    for part in _SENTENCE.split(plain(text)):
+        before: Clause | None = None
+        for clause in clauses(part):
+            yield clause
+            if before and clause.denies and len(clause.terms) <= _FEW_TERMS:
+                yield Clause(f"{before.text} {clause.text}", (*before.terms, *clause.terms), denies=True)
+            before = clause
+
+
 def opposed(sentence: str, passage: str) -> tuple[str, str] | None:
     """A clause of the sentence and the one of the passage that says its opposite; None where there is no such pair."""
-    told, said = list(clauses(passage)), list(clauses(sentence))
+    told, said = list(_with_subjects(passage)), list(clauses(sentence))
     differing: list[tuple[Clause, Clause]] = []
     met: dict[Clause, None] = {}
     for clause in said:
@@ -66,13 +98,13 @@ def opposed(sentence: str, passage: str) -> tuple[str, str] | None:
             differing.append((clause, nearest[0]))
     # What one text denies in a clause of its own, another denies in the same breath: only the sums can differ.
     balanced = sum(clause.denies for clause in said) == sum(clause.denies for clause in met)
-    if not differing or (balanced and len(said) > 1 and not any(_affixed(*pair) for pair in differing)):
+    if not differing or (balanced and len(said) > 1 and not any(_turned(*pair) for pair in differing)):
         return None
     return differing[0][0].text.strip(), differing[0][1].text.strip()
 
 
 def _differ(clause: Clause, other: Clause) -> bool:
-    return (clause.denies != other.denies) != _affixed(clause, other)
+    return (clause.denies != other.denies) != _turned(clause, other)
 
 
 def _alike(clause: Clause, other: Clause) -> float:
@@ -89,6 +121,19 @@ def _share(clause: Clause, other: Clause) -> float:
     terms = [_bare(term, known) for term in clause.terms]
     found = covered(terms, other.text.lower(), known)
     return sum(found) / len(found)
+
+
+def _turned(clause: Clause, other: Clause) -> bool:
+    """Whether one says by a word of its own what the other denies."""
+    return _affixed(clause, other) or any(
+        (_has(clause, one) and _has(other, against) and not (_has(clause, against) or _has(other, one)))
+        or (_has(clause, against) and _has(other, one) and not (_has(clause, one) or _has(other, against)))
+        for one, against in _OPPOSITES
+    )
+
+
+def _has(clause: Clause, some: frozenset[str]) -> bool:
+    return not some.isdisjoint(clause.terms)
 
 
 def _affixed(clause: Clause, other: Clause) -> bool:

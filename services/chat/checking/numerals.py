@@ -18,7 +18,42 @@ ENGLISH = rf"\b(?:{_WORDS})(?:(?:[\s-]|\sand\s)(?:{_WORDS}))*\b"
 _DIGITS = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 _POWERS = {"十": 10, "百": 100, "千": 1000}
 _GROUPS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+ORDINALS = {
+    word: value
+    for value, word in enumerate(
+        ["third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"], 3
+    )
+}
+ORDINAL = rf"\b(?:{'|'.join(ORDINALS)})\b(?![\s-]part(?:y|ies))"
 CHINESE = "[零〇一二两兩三四五六七八九十百千万萬亿億]+(?:点[零〇一二三四五六七八九]+)?"
+
+_COUNT = r"(?P<count>\d+|[一二三四五六七八九十两]{1,3})"
+_HALVES = re.compile(rf"{_COUNT}(?:个半(?P<long>小时|钟头|月|星期)|(?P<short>[年天米块元岁倍])半)(?![年天价数])")
+_TENTHS = re.compile(
+    rf"{_COUNT}(?P<unit>[米块])(?P<rest>\d{{1,2}}|[一二三四五六七八九]{{1,2}})(?![\d.十百千万个%米元])"
+)
+_AND_HALF = re.compile(r"\b(?P<count>one|two|three|four|five|six|\d+)\sand\sa\shalf\b", re.IGNORECASE)
+
+
+def joined(text: str) -> str:
+    """A text in which a number that is written around its unit or as "and a half" stands in one piece, as a decimal."""
+    text = _HALVES.sub(
+        lambda match: f"{_count(match)}.5{match['short'] or ('个' if match['long'] == '月' else '') + match['long']}",
+        text,
+    )
+    text = _TENTHS.sub(lambda match: f"{_count(match)}.{_digits(match['rest'])}{match['unit']}", text)
+    return _AND_HALF.sub(lambda match: f"{_count(match)}.5", text)
+
+
+def _count(match: re.Match[str]) -> int:
+    written = match["count"].lower()
+    if written.isdigit():
+        return int(written)
+    return int(_SMALL[written] if written.isascii() else chinese(written))
+
+
+def _digits(written: str) -> str:
+    return written if written.isdigit() and written.isascii() else "".join(str(_DIGITS[one]) for one in written)
 
 
 def english(words: str) -> float:

@@ -54,11 +54,12 @@ _NUMBERS = [
         r"(?P<parts>one|two|three|four|a)[\s-](?P<fraction>halves|thirds?|quarters?|fifths?|tenths?)\b", re.IGNORECASE
     ),
     re.compile(
-        rf"(?P<minus>(?<![\w)])[-−]|零下|minus\s|负)?(?<![\d.])(?P<digits>\d{{1,3}}(?:,\d{{3}})+|\d+)(?P<decimals>\.\d+)?{_SCALE}",
+        rf"(?P<minus>(?<![A-Za-z0-9_)])[-−]|零下|minus\s|负)?(?<![\d.])(?P<digits>\d{{1,3}}(?:,\d{{3}})+|\d+)(?P<decimals>\.\d+)?{_SCALE}",
         re.IGNORECASE,
     ),
     re.compile(r"\b(?P<often>once(?=\s(?:a|an|every|per|in)\b)|twice|thrice)\b", re.IGNORECASE),
     re.compile(r"(?P<dozens>a|one|two|three)\s(?:dozens?)\b", re.IGNORECASE),
+    re.compile(rf"(?P<ordinal>{numerals.ORDINAL})", re.IGNORECASE),
     re.compile(rf"(?P<minus>minus\s)?(?P<english>{numerals.ENGLISH})", re.IGNORECASE),
     re.compile(rf"(?P<minus>零下|负)?(?P<chinese>{numerals.CHINESE})"),
 ]
@@ -78,7 +79,7 @@ _SCALES = {
 _SCALES |= numerals.SCALES
 _NOUN = re.compile(r"\s?([A-Za-z]{3,}|[\u3400-\u9fff]{1,2})")
 _IDIOMS = re.compile(
-    r"第[一二三四五六七八九十]+年|[次翌同当][年日]|一[些般样起直致定旦切边方面律种下点再概共同]|[统唯万单第逐专惟]一|十分(?!钟)|[星期周礼拜][一二三四五六日]|千万(?![元人吨])|四处|三文|百姓|百货|"
+    r"第[一二三四五六七八九十]+年|[次翌同当][年日]|[上下前后][一个][年月日天次个周期位届季]|一[些般样起直致定旦切边方面律种下点再概共同]|[统唯万单第逐专惟]一|十分(?!钟)|[星期周礼拜][一二三四五六日]|千万(?![元人吨])|四处|三文|百姓|百货|"
     r"万[能物分]|[两二]者|千[米克瓦伏]|百分[点比]"
 )
 
@@ -127,7 +128,7 @@ class Figures:
 
 def figures(text: str) -> Figures:
     """The figures of a text, each once and in the reading that takes most of it."""
-    left = _Masked(unicodedata.normalize("NFKC", text.replace("²", "2").replace("³", "3")))
+    left = _Masked(numerals.joined(unicodedata.normalize("NFKC", text.replace("²", "2").replace("³", "3"))))
     moments = [_moment(match) for pattern in _DATES for match in left.taken(pattern, _is_date)]
     clocks = [_clock(match) for pattern in _CLOCKS for match in left.taken(pattern)]
     left.forget(_IDIOMS)
@@ -228,6 +229,8 @@ def _value(found: dict[str, str]) -> tuple[float, str]:
         return 1.0 + ("once", "twice", "thrice").index(found["often"].lower()), "times"
     if "dozens" in found:
         return 12 * (1.0 if found["dozens"].lower() == "a" else numerals.english(found["dozens"])), ""
+    if "ordinal" in found:
+        return float(numerals.ORDINALS[found["ordinal"].lower()]), ""
     if "english" in found:
         return numerals.english(found["english"]), ""
     if "chinese" in found:

@@ -37,6 +37,8 @@ def substituted(sentence: str, source: str) -> tuple[str, str] | None:
 
 def _telling(mine: list[str], theirs: list[str], sentence: str, source: str) -> bool:
     """Whether both are words of substance that are no forms of each other."""
+    if mine[0] > "\u3400" and _all_verbs(mine, sentence) and _all_verbs(theirs, source):
+        return False  # what is done can be told in other words, what it is done to less so
     for one, other in zip(mine, theirs, strict=True):
         if one[0].isdigit() or other[0].isdigit() or (one > "\u3400") != (other > "\u3400"):
             return False
@@ -46,6 +48,11 @@ def _telling(mine: list[str], theirs: list[str], sentence: str, source: str) -> 
         elif one in STOP or other in STOP or len(one) < 4 or len(other) < 4 or stem(one)[:4] == stem(other)[:4]:
             return False
     return True
+
+
+def _all_verbs(characters: list[str], text: str) -> bool:
+    word = "".join(characters)
+    return any(word == known and tag.startswith("v") for known, tag in tagged_all(text))
 
 
 def _of_name(character: str, text: str) -> bool:

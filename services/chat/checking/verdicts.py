@@ -9,7 +9,7 @@ from typing import Any
 from services.chat.checking.negation import opposed
 from services.chat.checking.quantities import Clock, Figures, Moment, Quantity, figures
 from services.chat.checking.substitution import substituted
-from services.chat.checking.words import covered, missing_names, plain, words
+from services.chat.checking.words import STOP, covered, missing_names, plain, words
 
 SUPPORTED, NOT_FOUND, CONTRADICTS, UNSURE, NO_SOURCE = "supported", "not_found", "contradicts", "unsure", "no_source"
 NUMBERS, NAMES, NEGATION, SWAPPED = "numbers", "names", "negation", "swapped"
@@ -90,8 +90,13 @@ def _counted(quantity: Quantity, known: Figures) -> bool:
         years = [moment.year for moment in known.moments if moment.year and not moment.month]
         return not quantity.kind and quantity.value in {*years, *(moment.year for moment in known.moments)}
     rivals = [other for other in known.quantities if quantity.counted and other.counted == quantity.counted]
-    # The same number of something else is no support where the source counts this very thing otherwise.
-    return not rivals or any(other in same for other in rivals)
+    # The same number of something else is no support where the source counts this very thing otherwise; one that leaves
+    # out what it counts ("312 pairs of lapwing and 57 of redshank") may be of this thing.
+    return (
+        not rivals
+        or any(other in same for other in rivals)
+        or any(not other.kind and (not other.counted or other.counted in STOP) for other in same)
+    )
 
 
 def _same(quantity: Quantity, other: Quantity) -> bool:

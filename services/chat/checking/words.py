@@ -13,6 +13,9 @@ import rjieba
 HAN = "\u3400-\u9fff"
 _TOKEN = re.compile(rf"[A-Za-z\u00c0-\u024f]+(?:['’.&-][A-Za-z\u00c0-\u024f]+)*|[{HAN}]+")
 _TITLE = re.compile(r"《([^《》\n]{1,40})》|[\"“”]([^\"“”\n]{2,60})[\"“”]")
+_LETTER = re.compile(r"(?<![A-Za-z\d.°$-])(?<!\d\s)(?!I\b|A\s[a-z])[A-Z](?![A-Za-z\d'’°-]|\.\s?[A-Z])")
+"""A letter that names one of several, as in Gate C, 方案B, A座; neither a unit nor an initial."""
+_ANY_LETTER = re.compile(r"(?<![A-Za-z])[A-Z](?![A-Za-z])")
 _SUFFIX = re.compile(r"(?:ically|ations?|ities|ments?|ing|ies|ied|ely|ed|es|ly|al|er|ion|s|e|y)$")
 _STOP_ENGLISH = """
 a an the this that these those it its he she they them their his her him we us our you your i who whom which
@@ -31,6 +34,8 @@ _STOP_CHINESE = """
 之内 之后 之前 大约 约 每 各 某 什么 怎么 如何 多 少 用 让 使 给 所 者 至
 """
 _STOP_HAN = frozenset(_STOP_CHINESE.split())
+SHORT = 3
+"""Characters from which on a Chinese name is looked for as a whole."""
 NAMED = ("nr", "nrt", "nrfg", "ns", "nt", "nz")
 _UNNAMED = """
 january february march april may june july august september october november december monday tuesday wednesday thursday
@@ -69,9 +74,9 @@ def words(text: str) -> Words:
             lowered = token.lower()
             if lowered not in STOP and len(lowered) > 1:
                 terms.append(stem(lowered))
-            if _is_name(text, match):
+            if len(token) > 1 and _is_name(text, match):
                 names.append(token)
-    return Words(tuple(terms), tuple(dict.fromkeys(names)))
+    return Words(tuple(terms), tuple(dict.fromkeys([*names, *_LETTER.findall(text)])))
 
 
 def stem(word: str) -> str:
@@ -96,10 +101,19 @@ def _has(term: str, text: str, known: frozenset[str]) -> bool:
 
 
 def missing_names(names: Iterable[str], text: str) -> list[str]:
-    """The names that do not stand in a text, whatever their case."""
-    lowered = plain(text).lower()
+    """The names that do not stand in a text, whatever their case; a single letter has to stand alone there too.
+
+    Chinese words that all of whose characters stand there are none: 入海 for 汇入东海 is a shorter way to say it.
+    """
+    lowered, letters = plain(text).lower(), set(_ANY_LETTER.findall(plain(text)))
     found = []
     for name in names:
+        if len(name) == 1:
+            if name not in letters:
+                found.append(name)
+            continue
+        if "\u3400" <= name[0] <= "\u9fff" and len(name) < SHORT and all(character in lowered for character in name):
+            continue
         parts = re.split(r"[\s·•-]+", plain(name).lower())
         if not all(part.rstrip(".’'s") in lowered or part in lowered for part in parts if len(part) > 1):
             found.append(name)
