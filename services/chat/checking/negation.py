@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.chat.checking.words import covered, plain, stem, tagged, words
 
@@ -18,7 +19,7 @@ _NEUTRAL = re.compile(
 _ENGLISH = re.compile(
     r"\b(?:not|never|no|none|nobody|nothing|neither|nor|without|cannot|hardly|forbidden|forbids?|prohibit(?:ed|s)?|banned|"
     r"bans?|excluded?s?|excluding|exempt(?:ed)?|lacks?|lacking|refus(?:es?|ed)|den(?:ies|ied)|fail(?:s|ed)?\sto|unable|"
-    r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except|unless)\b|n[’']t\b",
+    r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except|unless|ruled?\sout|(?:kept|keeps?|left|leaves?)\sout|(?:kept|keeps?)\saway)\b|n[’']t\b",
     re.IGNORECASE,
 )
 _CHINESE = ("不", "没", "未", "无", "勿", "莫", "非")
@@ -45,6 +46,9 @@ _OPPOSITES = [
 """Words of which the one denies the other, beside those that count as a denial by themselves."""
 _FEW_TERMS = 3
 """A clause of no more words after another one has left its subject out."""
+_VERB_DENIED = re.compile(r"\b(?:not|never|cannot)\b|n[’']t\b|[不没未无]", re.IGNORECASE)
+_PURPOSE = re.compile(r"^\s*(?:in\sorder\sto|to|so\sas\sto)\s|^\s*(?:要想|若想|如想|如需|想要|为了|要)", re.IGNORECASE)
+"""A clause that begins so says what somebody wants, not what is."""
 _MOST, _LEAST = 0.6, 0.3
 """Of the words of the one clause and of the other, those that are in both."""
 
@@ -63,7 +67,7 @@ def clauses(text: str) -> Iterator[Clause]:
     for part in _CLAUSE.split(plain(text)):
         said = _NEUTRAL.sub(" ", part or "")
         numbers = re.findall(r"\d+(?:\.\d+)*", said)
-        terms = (*(term for term in words(said).terms if not _denying(term)), *numbers)
+        terms = (*(term for term in words(said).terms if not _denying(term) and not _ENGLISH.fullmatch(term)), *numbers)
         if terms:
             yield Clause(said, terms, _negations(said) % 2 == 1)
 
@@ -84,7 +88,8 @@ def _with_subjects(text: str) -> Iterator[Clause]:
 
 def opposed(sentence: str, passage: str) -> tuple[str, str] | None:
     """A clause of the sentence and the one of the passage that says its opposite; None where there is no such pair."""
-    told, said = list(_with_subjects(passage)), list(clauses(sentence))
+    told, said = list(_with_subjects(passage)), [each for each in clauses(sentence) if not _PURPOSE.match(each.text)]
+    together = list(_pairs(passage))
     differing: list[tuple[Clause, Clause]] = []
     met: dict[Clause, None] = {}
     for clause in said:
@@ -94,7 +99,7 @@ def opposed(sentence: str, passage: str) -> tuple[str, str] | None:
             continue
         nearest = [other for share, other in likeness if share >= best - 0.01]
         met[nearest[0]] = None
-        if all(_differ(clause, other) for other in nearest):
+        if all(_differ(clause, other) for other in nearest) and not _said_together(clause, together, nearest):
             differing.append((clause, nearest[0]))
     # What one text denies in a clause of its own, another denies in the same breath: only the sums can differ.
     balanced = sum(clause.denies for clause in said) == sum(clause.denies for clause in met)
@@ -103,12 +108,29 @@ def opposed(sentence: str, passage: str) -> tuple[str, str] | None:
     return differing[0][0].text.strip(), differing[0][1].text.strip()
 
 
+def _pairs(text: str) -> Iterator[Clause]:
+    """Two clauses that follow each other in a sentence, as one."""
+    for part in _SENTENCE.split(plain(text)):
+        for first, second in pairwise(clauses(part)):
+            yield Clause(f"{first.text} {second.text}", (*first.terms, *second.terms), first.denies != second.denies)
+
+
+def _said_together(clause: Clause, together: Iterable[Clause], nearest: Sequence[Clause]) -> bool:
+    """Whether two clauses of the passage agree in one with this clause, and have more of its words than any one has."""
+    most = max(_share(clause, other) for other in nearest)
+    return any(_share(clause, pair) > most and _alike(clause, pair) and not _differ(clause, pair) for pair in together)
+
+
 def _differ(clause: Clause, other: Clause) -> bool:
     return (clause.denies != other.denies) != _turned(clause, other)
 
 
 def _alike(clause: Clause, other: Clause) -> float:
     """How much two clauses are about the same; 0 where that is not enough to set one against the other."""
+    if len(clause.terms) == len(other.terms) == 1 and not any(
+        _VERB_DENIED.search(each.text) for each in (clause, other)
+    ):
+        return 0.0  # an item of a list ("no meat"), not a statement
     shares = _share(clause, other), _share(other, clause)
     return sum(shares) if max(shares) >= _MOST and min(shares) >= _LEAST else 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from services.chat.checking import numerals
@@ -28,7 +28,7 @@ _DATES = [
         rf"(?:(?P<year>\d{{4}}|{_HAN}{{4}})\s?年\s?)?(?<!\d)(?P<month>[01]?\d|{_HAN}{{1,3}})\s?月(?:份)?"
         rf"(?:\s?(?P<day>[0-3]?\d|{_HAN}{{1,3}})\s?[日号])?"
     ),
-    re.compile(rf"(?<![\d.])(?P<year>\d{{4}}|{_HAN}{{4}})\s?年(?!来|內|内|間|间)"),
+    re.compile(rf"(?<![\d.])(?P<year>\d{{4}}|{_HAN}{{4}})\s?年(?!来|內|内)"),
 ]
 _CLOCKS = [
     re.compile(r"(?<!\d)(?P<hour>[0-2]?\d)(?::(?P<minute>[0-5]\d))?\s?(?P<half>[ap])\.?m\b\.?", re.IGNORECASE),
@@ -84,6 +84,11 @@ _IDIOMS = re.compile(
 )
 
 
+_LISTED = re.compile(
+    rf"(?P<list>[^，,。；;：:\s]*、[^，,。；;：:\s]*?)等?(?P<count>\d+|{numerals.CHINESE})(?=[地个個种種项項类類点點家人国國方者名位座城省市])"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number with its unit: `kind` is that of the unit, empty for a bare number; `counted` the word that follows."""
@@ -132,6 +137,7 @@ def figures(text: str) -> Figures:
     moments = [_moment(match) for pattern in _DATES for match in left.taken(pattern, _is_date)]
     clocks = [_clock(match) for pattern in _CLOCKS for match in left.taken(pattern)]
     left.forget(_IDIOMS)
+    left.forget(_LISTED, _sums_up)
     quantities = [_quantity(match, left) for pattern in _NUMBERS for match in left.taken(pattern)]
     return Figures(tuple(quantities), tuple(moments), tuple(clocks))
 
@@ -142,20 +148,29 @@ class _Masked:
     def __init__(self, text: str) -> None:
         self.text = self.whole = text
 
-    def taken(self, pattern: re.Pattern[str], wanted: object = None) -> Iterator[re.Match[str]]:
+    def taken(
+        self, pattern: re.Pattern[str], wanted: Callable[[re.Match[str]], bool] | None = None
+    ) -> Iterator[re.Match[str]]:
         for match in pattern.finditer(self.text):
-            if callable(wanted) and not wanted(match):
+            if wanted is not None and not wanted(match):
                 continue
             self._blank(match)
             yield match
 
-    def forget(self, pattern: re.Pattern[str]) -> None:
+    def forget(self, pattern: re.Pattern[str], wanted: Callable[[re.Match[str]], bool] | None = None) -> None:
         for match in pattern.finditer(self.text):
-            self._blank(match)
+            if wanted is None or wanted(match):
+                self._blank(match, "count" if "count" in match.re.groupindex else 0)
 
-    def _blank(self, match: re.Match[str]) -> None:
-        start, end = match.span()
+    def _blank(self, match: re.Match[str], group: str | int = 0) -> None:
+        start, end = match.span(group)
         self.text = self.text[:start] + "\x00" * (end - start) + self.text[end:]
+
+
+def _sums_up(match: re.Match[str]) -> bool:
+    """Whether a number only counts what has just been listed: 昆明、大理和丽江三地."""
+    items = re.split(r"[、和与與及]+", match["list"].strip("、和与與及"))
+    return _read(match["count"]) == len(items)
 
 
 def _is_date(match: re.Match[str]) -> bool:

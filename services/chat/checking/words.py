@@ -42,6 +42,16 @@ january february march april may june july august september october november dec
 friday saturday sunday celsius fahrenheit kelvin euro euros i pdf ok am pm a.m p.m no yes mr mrs ms dr prof
 """
 _NO_NAMES = frozenset(_UNNAMED.split())
+_UNNAMED_HAN = """
+滑冰 滑雪 城市 大战 大戰 王朝 西北 南北 四海 上市 平原 都市 普通 文明 朝廷 深度 家族 王国 王國 城镇 城鎮 高山
+明星 熊猫 入口 十字 晋级 古典 加盟 古老 祝贺 随后 隨後 天文 令人 深海 东西 東西 美丽 普及 道德 越野 海洋 修正
+山脉 山脈 抗议 抗議 二人 英雄 宣言 王子 天皇 新建 智慧 恒星 恆星 外国 外國 荣誉 高原 河谷 高峰 中断 中斷 特征
+特徵 登基 卫星 衛星 亚军 丘陵 友谊 论文 論文 建国 建國 哥哥 慈善 蓬勃 大国 新城 海关 官宣 大省 青春 师生 福利
+权威 權威 太阳 太陽 封锁 封鎖 顾问 顧問 叶子 小镇 祖先 阳光 祖母 古城 海港 上台 两国 兩國 都城 玉米 正文 申报
+关于 關於 巴士
+"""
+_NO_HAN_NAMES = frozenset(_UNNAMED_HAN.split())
+"""Ordinary words that the segmenter takes for names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ def words(text: str) -> Words:
             for word, tag in tagged(token):
                 if word not in _STOP_HAN and not tag.startswith(("m", "x", "u", "p", "c", "r")):
                     terms.append(word)
-                if tag in NAMED and len(word) > 1:
+                if tag in NAMED and len(word) > 1 and word not in _NO_HAN_NAMES:
                     names.append(word)
         else:
             lowered = token.lower()
