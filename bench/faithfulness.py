@@ -80,10 +80,9 @@ def collection(folder: Path, count: int, seed: int) -> tuple[list[Record], list[
 
 
 def pages(file: Path, folder: Path, count: int) -> tuple[list[Path], list[Question]]:
-    """PDF files and questions about their pages."""
+    """All PDF files of a folder, and questions about pages of some of them."""
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()][:count]
-    found = {path.name: path for path in sorted(folder.rglob("*.pdf"))}
-    return [found[name] for name in dict.fromkeys(row["document"] for row in rows)], [
+    return sorted(folder.rglob("*.pdf")), [
         Question(str(number), row["question"], row["document"], tuple(row["answers"]), row["page"])
         for number, row in enumerate(rows, 1)
     ]
