@@ -13,7 +13,7 @@ _NEUTRAL = re.compile(
     r"\b(?:no|not)\s(?:fewer|less|more|later|earlier|longer\sthan|only|just|least)(?:\sthan)?\b(?!\slonger)|\bwhether\sor\snot\b|"
     r"\bnot\suntil\b|\bno\sproblem|没有?问题|没关系|\bwithout\s(?:doubt|exception)\b|"
     r"不得不|不[少多低高晚早迟小大]于|不能[少多低高晚早]于|不[应得可须]?(?:超过|低于|少于|多于|高于|晚于|早于)|不到|不足|不满|未满|不仅|不但|不只|不光|"
-    r"不同|不断|不当|不良|不久|不过|不管|不论|无论|不锈钢|不动产|未来|无线|无人|非常|有没有|是不是|能不能|可不可以|没收|不少|不错|不时|不等|不幸|不满",
+    r"不同|不断|不当|不良|不久|不过|不管|不论|无论|不锈钢|不动产|未来|无线|无人|无息|无偿|无限|非常|有没有|是不是|能不能|可不可以|没收|不少|不错|不时|不等|不幸|不满",
     re.IGNORECASE,
 )
 _ENGLISH = re.compile(
@@ -26,7 +26,7 @@ _CHINESE = ("不", "没", "未", "无", "勿", "莫", "非")
 _CHINESE_WORDS = ("禁止", "严禁", "禁用", "禁", "拒绝", "免除", "除外", "缺乏", "避免", "排除", "谢绝", "免")
 _AFFIXES = ("in", "un", "im", "non", "dis", "ir")
 _CLAUSE = re.compile(
-    r"[。!！?？;；\n]+|[.:：](?!\d)|[,，](?!\d{3})|\b(?:and|but|or|which|while|whereas|although|though|because)\b|\bas\slong\sas\b|(?=\b(?:without|unless)\b)|但是?|而且|并且|且|因此|所以"
+    r"[。!！?？;；\n]+|[.:：](?!\d)|[,，](?!\d{3})|\b(?:and|but|or|which|while|whereas|although|though|because|when|if)\b|\bas\slong\sas\b|(?=\b(?:without|unless)\b)|但是?|而且|并且|且|因此|所以"
 )
 _SENTENCE = re.compile(r"[。!！?？;；\n]+|\.(?!\d)")
 _OPPOSITES = [

@@ -33,15 +33,17 @@ _TENTHS = re.compile(
     rf"{_COUNT}(?P<unit>[米块])(?P<rest>\d{{1,2}}|[一二三四五六七八九]{{1,2}})(?![\d.十百千万个%米元])"
 )
 _AND_HALF = re.compile(r"\b(?P<count>one|two|three|four|five|six|\d+)\sand\sa\shalf\b", re.IGNORECASE)
+_FORTNIGHT = re.compile(r"\b(?:a\s|one\s)?fortnight\b", re.IGNORECASE)
 
 
 def joined(text: str) -> str:
-    """A text in which a number that is written around its unit or as "and a half" stands in one piece, as a decimal."""
+    """A text in which a number that is written around its unit or as "and a half" stands in one piece."""
     text = _HALVES.sub(
         lambda match: f"{_count(match)}.5{match['short'] or ('个' if match['long'] == '月' else '') + match['long']}",
         text,
     )
     text = _TENTHS.sub(lambda match: f"{_count(match)}.{_digits(match['rest'])}{match['unit']}", text)
+    text = _FORTNIGHT.sub("14 days", text)
     return _AND_HALF.sub(lambda match: f"{_count(match)}.5", text)
 
 

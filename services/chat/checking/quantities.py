@@ -21,6 +21,10 @@ _DATES = [
     re.compile(rf"(?<![\d.,]){_DAY}\s(?:of\s)?{_MONTH}\b(?:,?\s(?P<year>\d{{4}}))?", re.IGNORECASE),
     re.compile(rf"\b{_MONTH}\s{_DAY}\b(?!\s?%|\.\d)(?:,?\s(?P<year>\d{{4}}))?", re.IGNORECASE),
     re.compile(rf"\b{_MONTH}\s(?:of\s)?(?P<year>\d{{4}})\b", re.IGNORECASE),
+    re.compile(
+        r"(?P<month>\b(?:January|February|March|April|June|July|August|September|October|November|December)"
+        r"|(?<=[a-z]\s)May)\b"
+    ),
     re.compile(r"(?<!\d)(?P<year>\d{4})[-./](?P<month>[01]?\d)[-./](?P<day>[0-3]?\d)(?!\d)"),
     re.compile(r"(?<!\d)(?P<day>[0-3]?\d)(?P<separator>[./])(?P<month>[01]?\d)(?P=separator)(?P<year>\d{4})(?!\d)"),
     re.compile(r"(?<!\d)(?P<month>[01]?\d)/(?P<day>[0-3]?\d)/(?P<year>\d{4})(?!\d)"),
@@ -79,7 +83,7 @@ _SCALES = {
 _SCALES |= numerals.SCALES
 _NOUN = re.compile(r"\s?([A-Za-z]{3,}|[\u3400-\u9fff]{1,2})")
 _IDIOMS = re.compile(
-    r"第[一二三四五六七八九十]+年|[次翌同当][年日]|[上下前后][一个][年月日天次个周期位届季]|一[些般样起直致定旦切边方面律种下点再概共同]|[统唯万单第逐专惟]一|十分(?!钟)|[星期周礼拜][一二三四五六日]|千万(?![元人吨])|四处|三文|百姓|百货|"
+    r"第[一二三四五六七八九十]+年|[次翌同当][年日]|[上下前后][一个][年月日天次个周期位届季]|一[些般样起直致定旦切边方面律种下点再概共同]|[统唯万单第逐专惟]一|十分(?!钟)|(?:星期|周|礼拜)[一二三四五六日天]|千万(?![元人吨])|四处|三文|百姓|百货|"
     r"万[能物分]|[两二]者|千[米克瓦伏]|百分[点比]"
 )
 

@@ -39,6 +39,8 @@ def _telling(mine: list[str], theirs: list[str], sentence: str, source: str) -> 
     """Whether both are words of substance that are no forms of each other."""
     if mine[0] > "\u3400" and _all_verbs(mine, sentence) and _all_verbs(theirs, source):
         return False  # what is done can be told in other words, what it is done to less so
+    if all(word.endswith("ed") for word in (*mine, *theirs)):
+        return False
     for one, other in zip(mine, theirs, strict=True):
         if one[0].isdigit() or other[0].isdigit() or (one > "\u3400") != (other > "\u3400"):
             return False

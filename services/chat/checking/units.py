@@ -42,6 +42,7 @@ _KINDS: dict[str, dict[str, float]] = {
         "h|hrs?|hours?|小时|个小时|钟头": 3600,
         "days?|天|日|个?工作日|working days?": 86400,
         "weeks?|周|星期|个星期|礼拜": 7 * 86400,
+        "fortnights?": 14 * 86400,
     },
     "month": {
         "months?|个月": 1,
