@@ -132,6 +132,50 @@ def test_the_reason_is_named(sentence: str, verdict: str, reason: str) -> None:
     assert (found.verdict, found.reason) == (verdict, reason)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "source"),
+    [
+        ("In Q2 the club gained members.", "In the second quarter the club gained members."),
+        ("The tank holds 1.5 litres.", "The tank holds one and a half litres."),
+        ("冰柜的温度为-18℃。", "冰柜的温度保持在零下十八摄氏度。"),
+        ("栏杆高1.3米。", "栏杆高一米三。"),
+        ("课程持续2.5小时。", "课程持续两个半小时。"),
+        ("销量比上一年增长了9%。", "销量同比增长9%。"),
+        ("延期三个星期。", "可以延期三周。"),
+        ("The farm keeps 40 goats.", "The farm keeps 25 sheep and 40 goats."),
+        ("The herd has 12 brown cows.", "The herd has 30 white cows and 12 of brown colour."),
+        ("游船停靠宁波、舟山和台州三地。", "游船先后停靠宁波、舟山和台州。"),
+        ("工程于1831年到1836年进行。", "工程在1831年至1836年间进行。"),
+        ("If nobody objects, the plan is adopted.", "The plan is adopted unless a member objects."),
+        ("要想进入仓库，需要钥匙。", "没有钥匙不能进入。进入仓库需要钥匙。"),
+        ("他把信件打湿了，无息借款照旧。", "他把信件打湿了，借款照旧，没有利息。"),
+        ("The chapel was repaired in 1820 by monks.", "The chapel was restored in 1820 by monks."),
+        ("协议会自动续签两年。", "协议会自动延长两年。"),
+    ],
+)
+def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> None:
+    assert judged(sentence, source).supported is not False
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source", "reason"),
+    [
+        ("The office is on the fifth floor.", "The office is on the fourth floor.", NUMBERS),
+        ("The fair takes place in September.", "The fair takes place in October.", NUMBERS),
+        ("Buses leave from bay D.", "Buses leave from bay B every hour.", NAMES),
+        ("展品放在A区。", "展品放在C区的柜子里。", NAMES),
+        ("Trainees lose their parking permit.", "Trainees keep their parking permit during the summer.", NEGATION),
+        ("The parish has a vote.", "The parish is heard but has no vote.", NEGATION),
+        ("Nuts may go into the parcel.", "Nuts are ruled out of the parcel by the rules.", NEGATION),
+        ("寄存的行李将被取消。", "寄存的行李将被保留。", NEGATION),
+        ("The fee is not refunded.", "The fee is refunded without delay if the course is full.", NEGATION),
+    ],
+)
+def test_what_is_altered_is_flagged_with_its_reason(sentence: str, source: str, reason: str) -> None:
+    found = judged(sentence, source)
+    assert (found.supported, found.reason) == (False, reason)
+
+
 @pytest.mark.parametrize(("cosine", "verdict"), [(0.9, SUPPORTED), (0.84, UNSURE), (0.7, NOT_FOUND)])
 def test_the_embedder_decides_what_the_words_leave_open(cosine: float, verdict: str) -> None:
     evidence = "Trucks may not enter the yard. Lorries exist."

@@ -30,20 +30,23 @@ CHINESE = "[零〇一二两兩三四五六七八九十百千万萬亿億]+(?:点
 _COUNT = r"(?P<count>\d+|[一二三四五六七八九十两]{1,3})"
 _HALVES = re.compile(rf"{_COUNT}(?:个半(?P<long>小时|钟头|月|星期)|(?P<short>[年天米块元岁倍])半)(?![年天价数])")
 _TENTHS = re.compile(
-    rf"{_COUNT}(?P<unit>[米块])(?P<rest>\d{{1,2}}|[一二三四五六七八九]{{1,2}})(?![\d.十百千万个%米元])"
+    rf"{_COUNT}(?P<unit>[米块])(?P<rest>\d{{1,2}}|[一二三四五六七八九]{{1,2}})(?=$|[^\w.%×]|[高长宽深厚钱左上下以的多])"
 )
 _AND_HALF = re.compile(r"\b(?P<count>one|two|three|four|five|six|\d+)\sand\sa\shalf\b", re.IGNORECASE)
 _FORTNIGHT = re.compile(r"\b(?:a\s|one\s)?fortnight\b", re.IGNORECASE)
+_QUARTERS = ("first", "second", "third", "fourth")
+_QUARTER = re.compile(rf"\b(?P<which>{'|'.join(_QUARTERS)})\squarter\b", re.IGNORECASE)
 
 
 def joined(text: str) -> str:
-    """A text in which a number that is written around its unit or as "and a half" stands in one piece."""
+    """A text in which a number that is written around its unit, as "and a half" or "second quarter", is one piece."""
     text = _HALVES.sub(
         lambda match: f"{_count(match)}.5{match['short'] or ('个' if match['long'] == '月' else '') + match['long']}",
         text,
     )
     text = _TENTHS.sub(lambda match: f"{_count(match)}.{_digits(match['rest'])}{match['unit']}", text)
     text = _FORTNIGHT.sub("14 days", text)
+    text = _QUARTER.sub(lambda match: f"Q{_QUARTERS.index(match['which'].lower()) + 1}", text)
     return _AND_HALF.sub(lambda match: f"{_count(match)}.5", text)
 
 
