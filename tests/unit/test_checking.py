@@ -151,6 +151,8 @@ def test_the_reason_is_named(sentence: str, verdict: str, reason: str) -> None:
         ("他把信件打湿了，无息借款照旧。", "他把信件打湿了，借款照旧，没有利息。"),
         ("The chapel was repaired in 1820 by monks.", "The chapel was restored in 1820 by monks."),
         ("协议会自动续签两年。", "协议会自动延长两年。"),
+        ("这种胶水不适合在低温下使用。", "这种胶水不适宜在低温下使用。"),
+        ("船队从岭口出海。", "船队从岭口出发，驶入南海。"),
     ],
 )
 def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> None:

@@ -45,6 +45,8 @@ def _telling(mine: list[str], theirs: list[str], sentence: str, source: str) -> 
         if one[0].isdigit() or other[0].isdigit() or (one > "\u3400") != (other > "\u3400"):
             return False
         if one > "\u3400":
+            if _synonyms(one, sentence, other, source):
+                return False
             if not (_of_name(other, source) or (_of_substance(one, sentence) and _of_substance(other, source))):
                 return False
         elif one in STOP or other in STOP or len(one) < 4 or len(other) < 4 or stem(one)[:4] == stem(other)[:4]:
@@ -55,6 +57,13 @@ def _telling(mine: list[str], theirs: list[str], sentence: str, source: str) -> 
 def _all_verbs(characters: list[str], text: str) -> bool:
     word = "".join(characters)
     return any(word == known and tag.startswith("v") for known, tag in tagged_all(text))
+
+
+def _synonyms(one: str, sentence: str, other: str, source: str) -> bool:
+    """Whether two characters belong to words of doing or being that share the rest, such as 适合 and 适宜."""
+    mine = {word for word, tag in tagged_all(sentence) if one in word and not tag.startswith("n")}
+    theirs = {word for word, tag in tagged_all(source) if other in word and not tag.startswith("n")}
+    return any(word.replace(one, other) == known for word in mine for known in theirs if len(word) > 1)
 
 
 def _of_name(character: str, text: str) -> bool:

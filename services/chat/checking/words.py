@@ -34,8 +34,6 @@ _STOP_CHINESE = """
 之内 之后 之前 大约 约 每 各 某 什么 怎么 如何 多 少 用 让 使 给 所 者 至
 """
 _STOP_HAN = frozenset(_STOP_CHINESE.split())
-SHORT = 3
-"""Characters from which on a Chinese name is looked for as a whole."""
 NAMED = ("nr", "nrt", "nrfg", "ns", "nt", "nz")
 _UNNAMED = """
 january february march april may june july august september october november december monday tuesday wednesday thursday
@@ -113,7 +111,8 @@ def _has(term: str, text: str, known: frozenset[str]) -> bool:
 def missing_names(names: Iterable[str], text: str) -> list[str]:
     """The names that do not stand in a text, whatever their case; a single letter has to stand alone there too.
 
-    Chinese words that all of whose characters stand there are none: 入海 for 汇入东海 is a shorter way to say it.
+    A Chinese one need not stand there in one piece: 入海 for 汇入东海 is a shorter way to say it, and the segmenter may
+    take a character too many (魏舒史 of 魏舒史称…).
     """
     lowered, letters = plain(text).lower(), set(_ANY_LETTER.findall(plain(text)))
     found = []
@@ -122,7 +121,9 @@ def missing_names(names: Iterable[str], text: str) -> list[str]:
             if name not in letters:
                 found.append(name)
             continue
-        if "\u3400" <= name[0] <= "\u9fff" and len(name) < SHORT and all(character in lowered for character in name):
+        if "\u3400" <= name[0] <= "\u9fff" and any(
+            name[:cut] in lowered and name[cut:] in lowered for cut in ((1,) if len(name) == 2 else (1, len(name) - 1))
+        ):
             continue
         parts = re.split(r"[\s·•-]+", plain(name).lower())
         if not all(part.rstrip(".’'s") in lowered or part in lowered for part in parts if len(part) > 1):
