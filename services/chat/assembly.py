@@ -16,7 +16,11 @@ from services.chat.prompts import (
     question_line,
 )
 
-_SUMMARY: dict[Language, str] = {"en": "What was said so far: {text}", "zh": "此前的对话概要：{text}"}
+_SUMMARY: dict[Language, str] = {
+    "en": "What was said so far: {text}",
+    "zh": "此前的对话概要：{text}",
+    "zh-Hant": "此前的對話概要：{text}",
+}
 
 
 def grounded_parts(

@@ -25,7 +25,7 @@ _POINTS_BACK = re.compile(
     re.IGNORECASE,
 )
 _POINTS_BACK_ZH = re.compile(
-    r"它|他们|她们|他|她|这|那|其中|其|此|该|上述|上面|前面|刚才|之前|同样|还有|另外|呢[？?]?\s*$|^(?:为什么|怎么办|然后|所以|但是|那么|继续|再)"
+    r"它|他们|他們|她们|她們|他|她|这|這|那|其中|其|此|该|該|上述|上面|前面|刚才|剛才|之前|同样|同樣|还有|還有|另外|呢[？?]?\s*$|^(?:为什么|為什麼|怎么办|怎麼辦|然后|然後|所以|但是|那么|那麼|继续|繼續|再)"
 )
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _WORD = re.compile(r"[^\W\d_\u4e00-\u9fff]+|\d+")
@@ -39,6 +39,10 @@ _SYSTEM: dict[Language, str] = {
         "改写对话中的最后一个问题，使人不看对话也能明白：用具体名称代替它、这个、那个等词。"
         "不要改动其他内容，不要补充，不要回答。只回复改写后的问题。"
     ),
+    "zh-Hant": (
+        "改寫對話中的最後一個問題，使人不看對話也能明白：用具體名稱代替它、這個、那個等詞。"
+        "不要改動其他內容，不要補充，不要回答。只回覆改寫後的問題。"
+    ),
 }
 _EXAMPLE: dict[Language, tuple[str, str]] = {
     "en": (
@@ -50,13 +54,20 @@ _EXAMPLE: dict[Language, tuple[str, str]] = {
         "对话：\n用户：池塘里有什么鱼？\n助手：池塘里养着锦鲤。\n\n最后一个问题：它是哪年挖的？",
         "池塘是哪年挖的？",
     ),
+    "zh-Hant": (
+        "對話：\n使用者：池塘裡有什麼魚？\n助手：池塘裡養著錦鯉。\n\n最後一個問題：它是哪年挖的？",
+        "池塘是哪年挖的？",
+    ),
 }
 _ASKED: dict[Language, tuple[str, str, str, str]] = {
     "en": ("Conversation:", "Person: ", "Assistant: ", "Last question: "),
     "zh": ("对话：", "用户：", "助手：", "最后一个问题："),
+    "zh-Hant": ("對話：", "使用者：", "助手：", "最後一個問題："),
 }
 _LABEL = re.compile(
-    r"^(?:(?:rewritten |last |standalone )?question|改写后的问题|最后一个问题|问题)\s*[:：]\s*", re.IGNORECASE
+    r"^(?:(?:rewritten |last |standalone )?question|改写后的问题|最后一个问题|问题|改寫後的問題|最後一個問題|問題)"
+    r"\s*[:：]\s*",
+    re.IGNORECASE,
 )
 
 

@@ -13,8 +13,9 @@ MAX_TOKENS = 30
 _SYSTEM: dict[Language, str] = {
     "en": "Give the conversation a title of two to six words that tells what it is about. Reply with the title only.",
     "zh": "给这段对话起一个标题，四到十二个字，说明它讲的是什么。只回复标题。",
+    "zh-Hant": "給這段對話起一個標題，四到十二個字，說明它講的是什麼。只回覆標題。",
 }
-_LABEL = re.compile(r"^(?:title|标题)\s*[:：]\s*", re.IGNORECASE)
+_LABEL = re.compile(r"^(?:title|标题|標題)\s*[:：]\s*", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 

@@ -153,6 +153,7 @@ def test_the_reason_is_named(sentence: str, verdict: str, reason: str) -> None:
         ("协议会自动续签两年。", "协议会自动延长两年。"),
         ("这种胶水不适合在低温下使用。", "这种胶水不适宜在低温下使用。"),
         ("船队从岭口出海。", "船队从岭口出发，驶入南海。"),
+        ("車程要30分鐘，票可保留三週。", "車程三十分鐘，票保留三個星期。"),
     ],
 )
 def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> None:
@@ -170,6 +171,7 @@ def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> N
         ("The parish has a vote.", "The parish is heard but has no vote.", NEGATION),
         ("Nuts may go into the parcel.", "Nuts are ruled out of the parcel by the rules.", NEGATION),
         ("寄存的行李将被取消。", "寄存的行李将被保留。", NEGATION),
+        ("展館沒有開放夜場。", "展館在週末開放夜場。", NEGATION),
         ("The fee is not refunded.", "The fee is refunded without delay if the course is full.", NEGATION),
     ],
 )
@@ -236,6 +238,8 @@ def test_the_name_of_the_document_and_its_headings_are_evidence() -> None:
         "I'm sorry, but I could not find that information in the documents.",
         "根据提供的段落，文档中没有提到票价。",
         "抱歉，我无法从资料中找到相关信息。",
+        "文件中沒有說明。",
+        "根據提供的段落，文件中沒有提到票價。",
     ],
 )
 def test_a_refusal_has_nothing_to_check(answer: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
@@ -37,6 +38,9 @@ def passage(text: str, document: str = "notes.txt", page: int | None = None) -> 
         ("保修期多长？", "zh"),
         ("Docker Compose 怎么用", "zh"),
         ("GPU 是什么", "zh"),
+        ("保固期多長？", "zh-Hant"),
+        ("Docker Compose 怎麼用", "zh-Hant"),
+        ("十二星座是什么", "zh"),
         ("如何安装 CUDA toolkit on Ubuntu", "zh"),
         ("What does 你好 mean in English?", "en"),
         ("Wie lange gilt die Gewährleistung?", "en"),
@@ -50,7 +54,7 @@ def test_tells_the_language_of_a_question(text: str, language: str) -> None:
     assert question_language(text) == language
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", get_args(Language))
 def test_the_fixed_part_is_first_and_the_same_for_every_question(language: Language) -> None:
     one = grounded_messages("A?", [passage("a")], language)
     two = grounded_messages("B?", [passage("b"), passage("c")], language)
@@ -60,7 +64,7 @@ def test_the_fixed_part_is_first_and_the_same_for_every_question(language: Langu
     assert estimated_tokens("".join(message.content for message in fixed)) < 350
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", get_args(Language))
 def test_the_examples_show_one_cited_answer_and_one_refusal(language: Language) -> None:
     answers = [message.content for message in fixed_messages(language) if message.role == "assistant"]
     assert len(re.findall(r"\[\d\][.。]", answers[0])) == 2

@@ -11,9 +11,9 @@ from services.chat.checking.words import covered, plain, stem, tagged, words
 
 _NEUTRAL = re.compile(
     r"\b(?:no|not)\s(?:fewer|less|more|later|earlier|longer\sthan|only|just|least)(?:\sthan)?\b(?!\slonger)|\bwhether\sor\snot\b|"
-    r"\bnot\suntil\b|\bno\sproblem|没有?问题|没关系|\bwithout\s(?:doubt|exception)\b|"
-    r"不得不|不[少多低高晚早迟小大]于|不能[少多低高晚早]于|不[应得可须]?(?:超过|低于|少于|多于|高于|晚于|早于)|不到|不足|不满|未满|不仅|不但|不只|不光|"
-    r"不同|不断|不当|不良|不久|不过|不管|不论|无论|不锈钢|不动产|未来|无线|无人|无息|无偿|无限|非常|有没有|是不是|能不能|可不可以|没收|不少|不错|不时|不等|不幸|不满",
+    r"\bnot\suntil\b|\bno\sproblem|没有?问题|沒有?問題|没关系|沒關係|\bwithout\s(?:doubt|exception)\b|"
+    r"不得不|不[少多低高晚早迟小大]于|不能[少多低高晚早]于|不[应應得可须須]?(?:超过|超過|低于|低於|少于|少於|多于|多於|高于|高於|晚于|晚於|早于|早於)|不到|不足|不满|不滿|未满|未滿|不仅|不但|不只|不光|"
+    r"不同|不断|不斷|不当|不良|不久|不过|不過|不管|不论|不論|无论|無論|不锈钢|不鏽鋼|不动产|不動產|未来|未來|无线|無線|无人|無人|无息|無息|无偿|無償|无限|無限|非常|有没有|是不是|能不能|可不可以|没收|不少|不错|不时|不等|不幸|不满",
     re.IGNORECASE,
 )
 _ENGLISH = re.compile(
@@ -22,8 +22,24 @@ _ENGLISH = re.compile(
     r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except|unless|ruled?\sout|(?:kept|keeps?|left|leaves?)\sout|(?:kept|keeps?)\saway)\b|n[’']t\b",
     re.IGNORECASE,
 )
-_CHINESE = ("不", "没", "未", "无", "勿", "莫", "非")
-_CHINESE_WORDS = ("禁止", "严禁", "禁用", "禁", "拒绝", "免除", "除外", "缺乏", "避免", "排除", "谢绝", "免")
+_CHINESE = ("不", "没", "沒", "未", "无", "無", "勿", "莫", "非")
+_CHINESE_WORDS = (
+    "禁止",
+    "严禁",
+    "嚴禁",
+    "禁用",
+    "禁",
+    "拒绝",
+    "拒絕",
+    "免除",
+    "除外",
+    "缺乏",
+    "避免",
+    "排除",
+    "谢绝",
+    "謝絕",
+    "免",
+)
 _AFFIXES = ("in", "un", "im", "non", "dis", "ir")
 _CLAUSE = re.compile(
     r"[。!！?？;；\n]+|[.:：](?!\d)|[,，](?!\d{3})|\b(?:and|but|or|which|while|whereas|although|though|because|when|if)\b|\bas\slong\sas\b|(?=\b(?:without|unless)\b)|但是?|而且|并且|且|因此|所以"
@@ -46,7 +62,7 @@ _OPPOSITES = [
 """Words of which the one denies the other, beside those that count as a denial by themselves."""
 _FEW_TERMS = 3
 """A clause of no more words after another one has left its subject out."""
-_VERB_DENIED = re.compile(r"\b(?:not|never|cannot)\b|n[’']t\b|[不没未无]", re.IGNORECASE)
+_VERB_DENIED = re.compile(r"\b(?:not|never|cannot)\b|n[’']t\b|[不没沒未无無]", re.IGNORECASE)
 _PURPOSE = re.compile(r"^\s*(?:in\sorder\sto|to|so\sas\sto)\s|^\s*(?:要想|若想|如想|如需|想要|为了|要)", re.IGNORECASE)
 """A clause that begins so says what somebody wants, not what is."""
 _MOST, _LEAST = 0.6, 0.3
