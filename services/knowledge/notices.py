@@ -18,6 +18,11 @@ TEMPLATES = {
     "pages_recognised": N_(
         "The text of pages {pages} (of {total}) was recognised from pictures; it may hold mistakes."
     ),
+    "pictures_recognised": N_("The text on {count} pictures within was recognised; it may hold mistakes."),
+    "pictures_unread": N_(
+        "{count} pictures within were not looked at: their text, if any, was not read. "
+        "Where text recognition is installed (`lectern engine install ocr`), trying again reads it."
+    ),
     "slides_hidden": N_("Slides {pages} are hidden when the presentation is shown; their text was read."),
     "sheets_hidden": N_("The sheets {sheets} are hidden; their cells were read."),
     "formulas_without_results": N_(

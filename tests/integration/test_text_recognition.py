@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from services.knowledge.loaders.reader import Cancelled, Reader
 from services.knowledge.loaders.recognition import Line, pieces
 from services.serving.environments import Environments
 from services.serving.text_recognition import TextRecognition
-from tests.fakes.documents import HANZI, WORDS, drawn, shown, write_raw_pdf
+from tests.fakes.documents import HANZI, WORDS, drawn, shown, write_docx, write_pptx, write_raw_pdf
 
 LIMITS = Limits(pages=100, characters=1_000_000, timeout_s=60, memory_bytes=2 << 30)
 DOUBLE = """
@@ -85,6 +86,55 @@ def test_a_picture_is_read_frame_by_frame(recognition, tmp_path):
         document = reader.read(tmp_path / "scan.tiff", "scan.tiff", wanted)
     assert (document.media_type, len(document.pages)) == ("image/tiff", 2)
     assert document.text == f"{HANZI}\n\nlow\n\n{HANZI}\n\nlow"
+
+
+def picture(size: tuple[int, int] = (400, 300), shade: int = 200) -> BytesIO:
+    file = BytesIO()
+    Image.new("L", size, shade).save(file, "PNG")
+    return BytesIO(file.getvalue())
+
+
+def test_pictures_in_a_word_file_are_read_where_they_stand_and_icons_left_alone(recognition, tmp_path):
+    def fill(word):
+        word.add_picture(picture((20, 20)))
+        word.add_paragraph(WORDS)
+        word.add_picture(picture())
+        word.add_paragraph("after")
+        word.add_picture(picture())  # the same one again
+        word.add_table(1, 1).cell(0, 0).paragraphs[0].add_run().add_picture(picture(shade=90))
+
+    path = write_docx(tmp_path / "manual.docx", fill)
+    with reading(recognition) as reader:
+        document = reader.read(path, "manual.docx", wanted)
+    seen = f"{HANZI}\n\nlow"
+    assert document.text == f"{WORDS}\n\n{seen}\n\nafter\n\n{seen}"
+    assert [(notice.code, notice.params) for notice in document.notices] == [("pictures_recognised", {"count": 2})]
+
+
+def test_a_slide_that_is_a_picture_is_read(recognition, tmp_path):
+    def fill(slides):
+        for number, shade in enumerate((200, 100), 1):
+            slide = slides.slides.add_slide(slides.slide_layouts[5])
+            slide.shapes.title.text = f"Slide {number}"
+            slide.shapes.add_picture(picture(shade=shade), 0, 0)
+
+    path = write_pptx(tmp_path / "talk.pptx", fill)
+    with reading(recognition) as reader:
+        document = reader.read(path, "talk.pptx", wanted)
+    pages = [document.text[page.start : page.end] for page in document.pages]
+    assert pages == [f"Slide {number}\n\n{HANZI}\n\nlow" for number in (1, 2)]
+
+
+def test_pictures_that_nobody_looked_at_are_counted(tmp_path):
+    def fill(word):
+        word.add_paragraph(WORDS)
+        word.add_picture(picture())
+
+    path = write_docx(tmp_path / "manual.docx", fill)
+    with reading(None) as reader:
+        document = reader.read(path, "manual.docx", wanted)
+    assert document.text == WORDS
+    assert [(notice.code, notice.params) for notice in document.notices] == [("pictures_unread", {"count": 1})]
 
 
 def test_without_it_the_pages_are_named_with_what_helps(tmp_path):

@@ -14,7 +14,8 @@ from services.knowledge.loaders.assembly import Assembly
 from services.knowledge.loaders.charts import CHART, chart_lines
 from services.knowledge.loaders.docx_numbers import BULLET, WORD, Listed, Numbering, listed_in
 from services.knowledge.loaders.formulae import MATH, formula
-from services.knowledge.loaders.protocol import Limits, Sample
+from services.knowledge.loaders.office_pictures import Pictures
+from services.knowledge.loaders.protocol import Aids, Limits, Sample
 from services.knowledge.loaders.rows import row_lines
 from services.knowledge.types import Extracted
 
@@ -44,13 +45,18 @@ class DocxLoader:
 
     def load(self, path: Path, name: str, limits: Limits) -> Extracted:
         """See Loader.load."""
+        return self.load_with(path, name, limits, Aids())
+
+    def load_with(self, path: Path, name: str, limits: Limits, aids: Aids) -> Extracted:
+        """See HelpedLoader.load_with."""
         from docx.opc.exceptions import OpcError
         from docx.package import Package
         from lxml.etree import XMLSyntaxError  # type: ignore[import-untyped]
 
         try:
             main = Package.open(str(path)).main_document_part
-            walk = _Walk(Assembly(name, limits), main)
+            pictures = Pictures(path, aids)
+            walk = _Walk(Assembly(name, limits), main, pictures)
             walk.blocks(main.element.body)
             for notes in _roots(main, NOTE_PARTS):
                 walk.blocks(notes)
@@ -58,15 +64,16 @@ class DocxLoader:
         except (OpcError, XMLSyntaxError, KeyError, AttributeError, ValueError) as error:
             reason = phrase(N_("its parts do not fit together ({error})"), error=type(error).__name__)
             raise Damaged(name=name, reason=reason) from error
-        return walk.assembly.extracted(self.media_types[0])
+        return walk.assembly.extracted(self.media_types[0], pictures.notices())
 
 
 class _Walk:
     """Goes through blocks in order and writes them down."""
 
-    def __init__(self, assembly: Assembly, main: Any) -> None:
+    def __init__(self, assembly: Assembly, main: Any, pictures: Pictures) -> None:
         self.assembly = assembly
         self._main = main
+        self._pictures = pictures
         self._styles = _styles(main)
         self._numbering = Numbering(next(_roots(main, ("numbering",)), None))
         self._comments = dict(_comments(main))
@@ -78,6 +85,7 @@ class _Walk:
                 self._paragraph(element)
             elif element.tag == f"{WORD}tbl":
                 self.assembly.paragraph("\n".join(row_lines(_rows(element))))
+                self._shown(element)
             elif element.tag in CONTAINERS or element.tag in (f"{WORD}footnote", f"{WORD}endnote"):
                 self.blocks(element)
 
@@ -109,6 +117,12 @@ class _Walk:
                 self.assembly.paragraph("\n".join(chart_lines(part.blob)) if part is not None else "")
             else:
                 self.assembly.paragraph(self._comments.pop(inner.get(f"{WORD}id"), ""))
+        self._shown(element)
+
+    def _shown(self, element: Any) -> None:
+        """What was recognised on pictures."""
+        for text in self._pictures.texts(element, self._main.related_parts.get):
+            self.assembly.paragraph(text)
 
     def edges(self, roots: Sequence[Any]) -> None:
         """Headers and footers, once each, after the body: they say what the whole document is."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from services.core.errors import AppError, Encrypted, InvalidValue, UnsupportedF
 from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.knowledge.loaders.child import confine
+from services.knowledge.loaders.office_pictures import FORMATS, content_of
 from services.knowledge.loaders.protocol import Limits
 
 MOST_PIXELS = 12_000_000
@@ -34,11 +38,20 @@ class Wanted:
 
 def draw(wanted: Wanted, limits: Limits, picture: str, error: str) -> None:
     """Leave the page as a PNG at `picture`, or the reason why not at `error`; the body of a child."""
+    _leave(drawn, wanted, limits, picture, error)
+
+
+def draw_unread(wanted: Wanted, limits: Limits, picture: str, error: str) -> None:
+    """As `draw`, for text recognition: in an Office file, `page` is the number of a picture within it."""
+    _leave(_unread, wanted, limits, picture, error)
+
+
+def _leave(make: Callable[[Wanted], Any], wanted: Wanted, limits: Limits, picture: str, error: str) -> None:
     confine(limits)
     logging.disable(logging.CRITICAL)
     try:
         unfinished = Path(f"{picture}.part")
-        drawn(wanted).save(unfinished, format="PNG")
+        make(wanted).save(unfinished, format="PNG")
         unfinished.rename(picture)
     except AppError as failure:
         Path(error).write_text(json.dumps([failure.code, failure.params]), "utf-8")
@@ -48,7 +61,16 @@ def drawn(wanted: Wanted) -> Any:
     """The page as a PIL image, at most `MOST_PIXELS` large. Raises: Damaged, Encrypted, InvalidValue …"""
     with wanted.path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    return _of_pdf(wanted) if b"%PDF-" in head else _of_picture(wanted)
+    return _of_pdf(wanted) if b"%PDF-" in head else _of_picture(wanted, wanted.path, wanted.page)
+
+
+def _unread(wanted: Wanted) -> Any:
+    if not zipfile.is_zipfile(wanted.path):
+        return drawn(wanted)
+    content = content_of(wanted.path, wanted.page)
+    if content is None:
+        raise Damaged(name=wanted.name, reason=N_("the page cannot be drawn"))
+    return _of_picture(wanted, BytesIO(content), 1)
 
 
 def _of_pdf(wanted: Wanted) -> Any:
@@ -67,14 +89,14 @@ def _of_pdf(wanted: Wanted) -> Any:
         raise Damaged(name=wanted.name, reason=N_("the page cannot be drawn")) from error
 
 
-def _of_picture(wanted: Wanted) -> Any:
+def _of_picture(wanted: Wanted, source: Path | BytesIO, page: int) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as large is an error
     try:
-        image = Image.open(wanted.path, formats=("PNG", "JPEG", "TIFF", "WEBP"))
-        _check_page(wanted.page, getattr(image, "n_frames", 1))
-        image.seek(wanted.page - 1)
+        image = Image.open(source, formats=FORMATS)
+        _check_page(page, getattr(image, "n_frames", 1))
+        image.seek(page - 1)
         scale = min(1.0, _scale(*image.size, wanted.width_px))  # a picture is never enlarged
         return image.convert("RGB").resize([max(1, round(side * scale)) for side in image.size])
     except UnidentifiedImageError as error:

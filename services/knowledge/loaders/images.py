@@ -9,10 +9,10 @@ from services.core.document_errors import Damaged
 from services.core.i18n import N_
 from services.knowledge.loaders.assembly import Assembly, check_pages
 from services.knowledge.loaders.numbers import numbers_text
+from services.knowledge.loaders.office_pictures import FORMATS
 from services.knowledge.loaders.protocol import Aids, Limits, Sample
 from services.knowledge.types import Extracted, Notice
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 

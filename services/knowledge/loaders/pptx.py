@@ -12,7 +12,8 @@ from services.core.phrases import phrase
 from services.knowledge.loaders.assembly import Assembly, check_pages
 from services.knowledge.loaders.charts import DRAWING, chart_lines, diagram_lines, is_chart
 from services.knowledge.loaders.numbers import numbers_text
-from services.knowledge.loaders.protocol import Limits, Sample
+from services.knowledge.loaders.office_pictures import Pictures
+from services.knowledge.loaders.protocol import Aids, Limits, Sample
 from services.knowledge.loaders.rows import row_lines
 from services.knowledge.types import Extracted, Notice
 
@@ -33,6 +34,10 @@ class PptxLoader:
 
     def load(self, path: Path, name: str, limits: Limits) -> Extracted:
         """See Loader.load."""
+        return self.load_with(path, name, limits, Aids())
+
+    def load_with(self, path: Path, name: str, limits: Limits, aids: Aids) -> Extracted:
+        """See HelpedLoader.load_with."""
         from lxml.etree import XMLSyntaxError  # type: ignore[import-untyped]
         from pptx.exc import PythonPptxError
         from pptx.package import Package
@@ -40,22 +45,25 @@ class PptxLoader:
         try:
             slides = Package.open(str(path)).presentation_part.presentation.slides
             check_pages(len(slides), name, limits)
-            assembly, hidden = Assembly(name, limits), []
+            assembly, pictures, hidden = Assembly(name, limits), Pictures(path, aids), []
             for number, slide in enumerate(slides, 1):
-                _write(assembly, slide)
+                _write(assembly, slide, pictures)
                 if slide.element.get("show") == "0":
                     hidden.append(number)
         except (PythonPptxError, XMLSyntaxError, KeyError, AttributeError, ValueError, TypeError) as error:
             reason = phrase(N_("its parts do not fit together ({error})"), error=type(error).__name__)
             raise Damaged(name=name, reason=reason) from error
         notices = [Notice("slides_hidden", {"pages": numbers_text(hidden)})] if hidden else []
-        return assembly.extracted(self.media_types[0], notices)
+        return assembly.extracted(self.media_types[0], [*notices, *pictures.notices()])
 
 
-def _write(assembly: Assembly, slide: Any) -> None:
+def _write(assembly: Assembly, slide: Any, pictures: Pictures) -> None:
     title = slide.shapes.title
     heading = " ".join(title.text_frame.text.split()) if title is not None and title.has_text_frame else ""
-    blocks = [text for shape in _in_reading_order(slide.shapes, title) for text in _texts(shape, slide.part, 0)]
+    shapes = _in_reading_order(slide.shapes, title)
+    blocks = [text for shape in shapes for text in _texts(shape, slide.part, 0)]
+    related = {name: one.target_part for name, one in slide.part.rels.items() if not one.is_external}.get
+    blocks += [text for shape in shapes for text in pictures.texts(shape.element, related)]
     if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame) is not None and frame.text.strip():
         blocks.append(NOTES + frame.text.strip())
     assembly.page_with_heading(heading, blocks)

@@ -32,9 +32,9 @@ class Aids:
 
     password: str | None = field(default=None, repr=False)
     recognised: Mapping[int, tuple[Piece, ...]] = field(default_factory=dict)
-    """Lines that text recognition (OCR) has found on pages, from 1."""
+    """Lines that text recognition (OCR) has found on pages, from 1; in Office files: on the pictures within."""
     unread: list[int] = field(default_factory=list)
-    """Filled by the loader: pages whose text only text recognition could give."""
+    """Filled by the loader: pages or pictures whose text only text recognition could give."""
 
 
 @dataclass(frozen=True)

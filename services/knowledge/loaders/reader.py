@@ -78,7 +78,7 @@ class Reader:
             for number in pages:
                 arguments = (replace(wanted, page=number), self._limits, str(picture), str(error))
                 with suppress(OutOfTime):
-                    self._confined.run(drawing.draw, arguments, PICTURE_TIMEOUT_S, given_up)
+                    self._confined.run(drawing.draw_unread, arguments, PICTURE_TIMEOUT_S, given_up)
                 lines = read(picture) if picture.exists() else ()
                 picture.unlink(missing_ok=True)
                 if given_up():
