@@ -56,7 +56,7 @@ def test_a_base_tells_how_a_program_asks_it(services: Services) -> None:
     base = services.knowledge.create("Handbook “A”")
     app = press(opened("2_Knowledge"), "Use it")
     assert any('model="kb:Handbook “A”"' in code for code in codes(app))
-    found = api_snippets.snippets(base, "http://box:8501/v1", "Why?")
+    found = api_snippets.base_snippets(base, "http://box:8501/v1", "Why?")
     for client, source in found.items():
         if not source.startswith("curl"):
             compile(source, client, "exec")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.app.pages import field, labels, opened, press, words
 from tests.fakes.gpu_box import SCENES, Scene, Servers, gpu_box
 from tests.fakes.gpu_snapshots import HOST, gpu, snapshot, stranger
 from tests.fakes.models_on_disk import folder_model, gguf_model
-from ui.servers.snippets import KEY, snippets
+from ui.api_snippets import KEY
+from ui.servers.snippets import direct, through_lectern
 
 SECRET = "sk-very-secret"
 TRUE = shutil.which("true") or ""
@@ -275,17 +277,32 @@ def ready(services: Services, engine: str, **choices: Any) -> ServerRecord:
     return changed
 
 
-def test_snippets_carry_address_and_name_and_no_key(services: Services) -> None:
+def test_snippets_ask_through_lectern_first_and_the_server_itself_where_that_is_wanted(services: Services) -> None:
     record = ready(services, "vllm", api_key=SECRET)
     app = press(opened("4_Servers"), "Use it")
+    assert len(app.code) == 4 and SECRET not in codes(app) + words(app)
+    assert "http://127.0.0.1:8501/v1" in codes(app) and "server:vllm" in codes(app) and ":8123" not in codes(app)
+    assert "Settings page" in words(app)
+    app.segmented_control[0].set_value("direct")
+    next(button for button in app.button if button.label == "Use it").click().run()
     assert len(app.code) == 3 and SECRET not in codes(app) + words(app)
-    found = snippets(record)
-    assert list(found) == ["openai", "LangChain", "curl"]
-    for client, source in found.items():
-        assert "http://127.0.0.1:8123/v1" in source and KEY in source, client
-        if client != "curl":
-            compile(source, client, "exec")
-            assert '"it\'s"' in source
-    assert 'base_url="http://127.0.0.1:8123"' in snippets(ready(services, "ollama"))["ChatOllama"]
-    assert KEY not in snippets(ready(services, "llama.cpp"))["curl"]
-    assert list(snippets(ready(services, "embeddings", task="rerank"))) == ["curl"]
+    assert "http://127.0.0.1:8123/v1" in codes(app) and "server:" not in codes(app)
+    assert "API key in the place of" in words(app)
+    for found in (through_lectern(record, "http://box/v1"), direct(record)):
+        for client, source in found.items():
+            assert KEY in source, client
+            if not source.startswith("curl"):
+                compile(source, client, "exec")
+
+
+def test_snippets_fit_what_a_server_does(services: Services) -> None:
+    vllm, ollama, plain = (ready(services, engine) for engine in ("vllm", "ollama", "llama.cpp"))
+    assert '"it\'s"' in direct(vllm)["openai"] and list(direct(vllm)) == ["openai", "LangChain", "curl"]
+    assert 'base_url="http://127.0.0.1:8123"' in direct(ollama)["ChatOllama"]
+    assert KEY not in direct(plain)["curl"] and KEY in through_lectern(plain, "http://box/v1")["curl"]
+    assert 'base_url="http://box"' in through_lectern(plain, "http://box/v1")["ChatOllama"]
+    reranker = ready(services, "embeddings", task="rerank")
+    assert list(direct(reranker)) == ["curl"] and through_lectern(reranker, "http://box/v1") == {}
+    embedder = replace(reranker, name="e5", spec={**reranker.spec, "task": "embed"})
+    assert '"server:e5"' in through_lectern(embedder, "http://box/v1")["openai"]
+    assert "/embeddings" in direct(embedder)["curl"]
