@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from services.app import Services
+from services.core.i18n import N_
 from services.serving.engines.registry import ENGINES
 from services.serving.installs import Install
 from ui import errors, i18n
@@ -14,7 +15,17 @@ from ui.i18n import _, ngettext
 from ui.widgets import progress_row, remark, row, safe_text
 
 POLL_S = 1.0
-NAMES = {engine.environment: engine.name for engine in ENGINES.values() if engine.environment}
+NAMES = {
+    **{engine.environment: engine.name for engine in ENGINES.values() if engine.environment},
+    "ocr": N_("text recognition (OCR)"),
+}
+SMALL = ("ocr",)
+USES = {
+    "embeddings": N_("finds passages with an embedder of your choice, and puts them in order with a reranker"),
+    "ocr": N_("reads scanned pages and pictures, English and Chinese"),
+    "transformers": N_("chat models of any kind, as they come from a hub; slower than vLLM"),
+    "vllm": N_("chat models for many people at once, on NVIDIA GPUs"),
+}
 
 
 def dialog(services: Services) -> None:
@@ -60,8 +71,9 @@ def _offer(services: Services, environment: str, before: str) -> None:
 def _engine(services: Services, found: Install, place: str = "") -> None:
     name = found.environment.name
     count = ngettext("{n} package", "{n} packages", found.environment.packages)
-    size = None if found.state == "ready" or name not in NAMES else _("several gigabytes")
-    with row(NAMES.get(name, name), [count, size], found.state) as beneath:
+    size = None if found.state == "ready" or name in SMALL else _("several gigabytes")
+    use = _(USES[name]) if name in USES else None
+    with row(_(NAMES.get(name, name)), [use, count, size], found.state) as beneath:
         if found.active:
             _button(_("Cancel"), "cancel", services.installs.cancel, name, place)
         elif found.state != "ready":
