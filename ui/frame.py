@@ -65,21 +65,22 @@ def page(title: str) -> Iterator[Services]:
         errors.show(error)
         st.stop()
     i18n.settle(services.preferences)
-    st.set_page_config(
-        page_title=f"{_(title)} · Lectern",
-        page_icon=str(ICON),
-        layout="wide",
-        menu_items={"About": f"**Lectern** {__version__}"},
-    )
-    st.html(STYLE)
-    # Streamlit tells its theme only to the page itself, and dialogs lie outside of it.
-    st.html(f"<style>:root {{ color-scheme: {st.context.theme.type or 'light dark'}; }}</style>")
-    _sidebar(services)
-    st.title(_(title), anchor=False)
-    errors.show_remembered()
-    with errors.shown():
-        _worker_notice(services)
-        yield services
+    with i18n.speaking(i18n.language()):
+        st.set_page_config(
+            page_title=f"{_(title)} · Lectern",
+            page_icon=str(ICON),
+            layout="wide",
+            menu_items={"About": f"**Lectern** {__version__}"},
+        )
+        st.html(STYLE)
+        # Streamlit tells its theme only to the page itself, and dialogs lie outside of it.
+        st.html(f"<style>:root {{ color-scheme: {st.context.theme.type or 'light dark'}; }}</style>")
+        _sidebar(services)
+        st.title(_(title), anchor=False)
+        errors.show_remembered()
+        with errors.shown():
+            _worker_notice(services)
+            yield services
 
 
 def _sidebar(services: Services) -> None:

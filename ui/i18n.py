@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,15 +14,30 @@ from services.core.i18n import LANGUAGES, N_, language_of, translate, translate_
 from services.store.preferences import Preferences
 from ui.owner import owner_id
 
-__all__ = ["N_", "_", "choose", "clock_time", "language", "ngettext", "settle"]
+__all__ = ["N_", "_", "choose", "clock_time", "language", "ngettext", "settle", "speaking"]
 
 _KEY = "lectern.language"
 PREFERENCE = "language"
+_spoken: ContextVar[str] = ContextVar("spoken", default="")
 
 
 def language() -> str:
-    """The language that this session is shown in."""
-    return str(st.session_state.get(_KEY) or language_of(st.context.locale))
+    """The language that this session is shown in, or the one that `speaking` has settled."""
+    return _spoken.get() or str(st.session_state.get(_KEY) or language_of(st.context.locale))
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Settle the language of all messages within.
+
+    For what is shared by readers, and for many messages at a time: to ask the session for each costs more than to
+    translate it.
+    """
+    before = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
 
 
 def settle(preferences: Preferences) -> None:

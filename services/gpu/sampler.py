@@ -35,7 +35,7 @@ class Sampler:
     def tick(self) -> None:
         """Take one snapshot and keep it. A failure is logged once, until it works again."""
         try:
-            self._gpus.history.write(self._gpus.take())
+            self._gpus.keep(self._gpus.take())
             self._failing = False
         except Exception as error:  # noqa: BLE001 - the next second is another try
             if not self._failing:

@@ -15,8 +15,8 @@ from services.store.readings import ReadingRows
 
 FRESH_MS = 5_000
 """A snapshot that is older is shown with its age."""
-DIRECT_MS = 900
-"""How long one direct reading serves everybody who asks."""
+SHARED_MS = 900
+"""Up to this age a snapshot serves everybody who asks: less than a second, which is how often pages ask."""
 
 
 class Gate(Protocol):
@@ -56,30 +56,40 @@ class GpuService:
         self._attribute = attribute
         self._worker_runs = worker_runs
         self._reading = threading.Lock()
-        self._direct: Snapshot | None = None
+        self._shared: Snapshot | None = None
         self.history = History(rows, machine_id)
 
     def take(self) -> Snapshot:
         """Ask the driver now. What the driver does not tell is None."""
         with self._reading:
-            self._direct = self._take()
-            return self._direct
+            return self._take()
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot as the newest, for everybody, and in the history. Raises: DiskFull, DatabaseUnavailable."""
+        self.history.write(snapshot)
+        self._shared = snapshot
 
     def now(self) -> Snapshot:
         """The worker's newest snapshot; where no worker runs, one that is taken for the purpose.
 
-        A worker whose sampling hangs leaves an old one: its age is in `taken_at_ms`.
+        One that was got less than a second after it was taken is shared by all who ask until it is that old: neither
+        the database nor the driver is asked anew. A worker whose sampling hangs leaves an old one: its age is in
+        `taken_at_ms`.
         """
+        shared = self._shared
+        if shared and _is_young(shared):
+            return shared
         known = self.sampled()
         if known and (abs(now_ms() - known.taken_at_ms) < FRESH_MS or self._worker_runs()):
+            self._shared = known
             return known
         with self._reading:
-            if self._direct is None or not 0 <= now_ms() - self._direct.taken_at_ms < DIRECT_MS:
-                self._direct = self._take()
-            return self._direct
+            if self._shared is None or not _is_young(self._shared):
+                self._shared = self._take()
+            return self._shared
 
     def sampled(self) -> Snapshot | None:
-        """The worker's newest snapshot, however old."""
+        """The worker's newest snapshot, however old; the database is asked each time."""
         row = self._rows.snapshot(self._machine_id)
         try:
             return Snapshot.of(row) if row else None
@@ -98,3 +108,7 @@ class GpuService:
     def _take(self) -> Snapshot:
         devices = self._attribute(self._gate.read())
         return Snapshot(now_ms(), devices.driver, devices.gpus, self._host.read())
+
+
+def _is_young(snapshot: Snapshot) -> bool:
+    return 0 <= now_ms() - snapshot.taken_at_ms < SHARED_MS

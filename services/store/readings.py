@@ -10,6 +10,9 @@ from sqlalchemy import Connection, Delete, Insert, Table, bindparam, delete, ins
 from services.store.database import Database
 from services.store.schema import readings, snapshots
 
+NEWEST = select(snapshots.c.snapshot).where(snapshots.c.machine_id == bindparam("machine_id"))
+"""Made once: it is asked each second."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadingRecord:
@@ -57,9 +60,7 @@ class ReadingRows:
     def snapshot(self, machine_id: str) -> str | None:
         """The newest snapshot of a machine, as JSON."""
         with self.database.reading() as connection:
-            return connection.execute(
-                select(snapshots.c.snapshot).where(snapshots.c.machine_id == machine_id)
-            ).scalar_one_or_none()
+            return connection.execute(NEWEST, {"machine_id": machine_id}).scalar_one_or_none()
 
     def between(self, machine_id: str, step_s: int, since_ms: int, until_ms: int) -> list[ReadingRecord]:
         """The steps of one length that began in a span of time, oldest first."""

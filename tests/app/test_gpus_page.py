@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
+from threading import Barrier
 
 import pytest
+from sqlalchemy import event
 from streamlit.testing.v1 import AppTest
 
 from services.app import Services
@@ -17,6 +22,7 @@ from services.gpu.readings import Ecc, GpuReading, Holder, Holding
 from services.store.servers import ServerRecord
 from tests.app.pages import labels, opened, press, speak, words
 from tests.fakes.gpu_snapshots import H100, HOST, NO_DRIVER, busy, gpu, lost, served, sliced, snapshot, stranger
+from ui.gpus import live, servers
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +46,7 @@ def server(services: Services, name: str, model: str = "Qwen/Qwen2.5-72B-Instruc
 
 
 def seen(services: Services, *gpus: GpuReading, age_ms: int = 0) -> AppTest:
-    services.gpus.history.write(snapshot(now_ms() - age_ms, *gpus))
+    services.gpus.keep(snapshot(now_ms() - age_ms, *gpus))
     return opened("6_GPUs")
 
 
@@ -54,7 +60,7 @@ def cards(app: AppTest) -> list[str]:
 
 
 def test_without_a_driver_the_page_says_why_and_what_to_do_and_shows_the_host(services: Services) -> None:
-    services.gpus.history.write(snapshot(now_ms(), driver=NO_DRIVER))
+    services.gpus.keep(snapshot(now_ms(), driver=NO_DRIVER))
     drawn = words(opened("6_GPUs"))
     html = text(drawn)
     assert "No GPU on this machine Reason: there is no driver library." in html
@@ -167,18 +173,74 @@ def test_only_servers_of_ours_can_be_stopped_and_stopping_asks_once(services: Se
 def test_the_history_begins_where_the_sampling_began(services: Services) -> None:
     assert "Nothing was sampled in this time" in words(seen(services, age_ms=3_600_000))
     for ago_s in range(300, 0, -10):
-        services.gpus.history.write(busy(now_ms() - ago_s * 1000, 2, ()))
+        services.gpus.keep(busy(now_ms() - ago_s * 1000, 2, ()))
     app = opened("6_GPUs")
     assert "Sampled since" in words(app) and len(app.get("vega_lite_chart")) == 6
 
 
 def test_the_page_speaks_chinese_and_keeps_its_figures(services: Services) -> None:
     record = server(services, "assistant")
-    services.gpus.history.write(busy(now_ms(), 2, ((record.id, record.name, record.model),)))
+    services.gpus.keep(busy(now_ms(), 2, ((record.id, record.name, record.model),)))
     app = speak(opened("6_GPUs"), "zh_CN")
     assert "停止" in labels(app) and "Stop" not in labels(app) and "/ 80.0 GiB" in words(app)
 
 
 def test_the_host_without_swap_says_so(services: Services) -> None:
-    services.gpus.history.write(snapshot(now_ms(), gpu(0), host=replace(HOST, swap_total_bytes=0)))
+    services.gpus.keep(snapshot(now_ms(), gpu(0), host=replace(HOST, swap_total_bytes=0)))
     assert "Swap none" in text(words(opened("6_GPUs")))
+
+
+# many readers --------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Threads that give way to each other at every turn."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_a_moment_is_drawn_once_for_all_who_look_in_the_same_language(services: Services) -> None:
+    services.gpus.keep(busy(now_ms(), 8, ()))
+    live.drawn.cache_clear()
+    first, second = opened("6_GPUs"), opened("6_GPUs")
+    assert cards(first) == cards(second) and live.drawn.cache_info().misses == 1
+    assert "free" in text(cards(first)[0])
+    chinese = cards(speak(second, "zh_CN"))
+    assert live.drawn.cache_info().misses == 2
+    assert "空闲" in text(chinese[0]) and "free" not in text(chinese[0])
+    assert "free" in text(cards(first.run())[0]) and cards(second.run()) == chinese
+    assert live.drawn.cache_info().misses == 2
+
+
+def test_those_who_tick_at_the_same_time_wait_for_one_drawing(hurried: None) -> None:
+    live.drawn.cache_clear()
+    snapshot, together = busy(1, 8, ()), Barrier(8)
+
+    def tick(_session: int) -> live.Drawn:
+        together.wait()
+        return live.drawing(live.View(1, "zh_CN", (), None, snapshot))
+
+    with ThreadPoolExecutor(8) as sessions:
+        made = list(sessions.map(tick, range(8)))
+    assert all(one is made[0] for one in made) and live.drawn.cache_info().misses == 1
+    assert "空闲" in made[0].overview  # in the language of the view, whoever was the first
+
+
+def test_one_look_at_the_servers_serves_all_sessions_and_news_draws_the_page_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, asked, at_ms = server(services, "assistant"), [0], 10 * servers.LOOK_MS
+    monkeypatch.setattr(servers, "ticks_ms", lambda: at_ms)
+    event.listen(services.store.database.engine, "begin", lambda _connection: asked.append(1))
+    shown = servers.states(servers.managed(services))
+    asked.clear()
+    looks = [servers.looked(services) for _session in range(10)]
+    assert len(asked) == 1 and not looks[0].changed(at_ms - 1, shown)
+    services.store.servers.update(record.id, state="stopping")
+    assert not servers.looked(services).changed(at_ms - 1, shown)
+    drawn_at_ms, fresh = at_ms + 1, servers.states(servers.managed(services))
+    assert not servers.looked(services).changed(drawn_at_ms, fresh)  # the look is older than that page
+    at_ms += servers.LOOK_MS
+    assert servers.looked(services).changed(drawn_at_ms, shown)
+    assert not servers.looked(services).changed(drawn_at_ms, fresh)

@@ -77,7 +77,7 @@ def test_what_cannot_be_computed_is_unknown_and_nothing_is_drawn(services: Servi
 
 def test_what_a_running_server_holds_counts_as_free_for_its_own_plan(services: Services, resting: ServerRecord) -> None:
     held = served(7, 50 * GIB, resting.id, "coder", "small")
-    services.gpus.history.write(snapshot(now_ms(), gpu(0, held), host=HOST))
+    services.gpus.keep(snapshot(now_ms(), gpu(0, held), host=HOST))
     assert not services.fits("vllm", resting.spec).plan.fits
     assert services.what_if(resting).plan.fits and services.server_row(resting)["plan"]["fits"]
 

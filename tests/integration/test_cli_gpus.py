@@ -81,7 +81,7 @@ def sample(home: Path, *, age_ms: int = 0) -> None:
     )
     gpu = GpuReading(0, "GPU-1", "NVIDIA X", total_bytes=80 * GIB, used_bytes=60 * GIB, holdings=holdings)
     services = bootstrap(load(home=home))
-    services.gpus.history.write(Snapshot(now_ms() - age_ms, DriverState("580.65.06"), (gpu,), HostReading()))
+    services.gpus.keep(Snapshot(now_ms() - age_ms, DriverState("580.65.06"), (gpu,), HostReading()))
     me = this_process()
     services.store.workers.beat(services.machine_id, "host", me.pid, me.started_at)
     services.close()

@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from services.app import Services, bootstrap
 from services.core.clock import now_ms
 from services.core.machine import this_process
 from services.core.settings import load
 from services.gpu import service as gpu_service
-from services.gpu.history import STEPS
+from services.gpu.history import STEPS, History
 from services.gpu.readings import DriverState, GpuReading, HostReading, Snapshot
 from services.gpu.sampler import Sampler
-from services.gpu.service import FRESH_MS
+from services.gpu.service import FRESH_MS, SHARED_MS
 from tests.fakes.nvml import GIB, GPU_IS_LOST, Double, Gpu, Process, Scenario, ScenarioFile
 from tests.fakes.nvml.scenario import NO_DRIVER
 from tests.integration.test_worker import until
@@ -43,7 +43,7 @@ def sampled(services: Services, *, age_ms: int = 0) -> Snapshot:
     """What a worker has seen so long ago."""
     gpu = GpuReading(0, "GPU-of-the-worker", total_bytes=80 * GIB)
     snapshot = Snapshot(now_ms() - age_ms, DriverState("580"), (gpu,), HostReading())
-    services.gpus.history.write(snapshot)
+    services.gpus.keep(snapshot)
     return snapshot
 
 
@@ -67,6 +67,24 @@ def test_a_fresh_snapshot_of_the_worker_spares_the_driver(
     kept, before = sampled(services), nvml_double.calls(READ)
     assert services.gpus.now() == kept
     assert nvml_double.calls(READ) == before
+
+
+def test_all_who_ask_share_a_snapshot_until_a_newer_one_may_be_there(
+    services: Services, scenario: ScenarioFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario.write(Scenario(gpus=(Gpu(0),)))
+    asked: list[str] = []
+    event.listen(services.store.database.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    time_ms = now_ms()
+    monkeypatch.setattr(gpu_service, "now_ms", lambda: time_ms)
+    worker = History(services.store.readings, services.machine_id)
+    worker.write(Snapshot(time_ms - 10, DriverState("580"), (), HostReading()))
+    first = services.gpus.now()
+    worker.write(Snapshot(time_ms + 990, DriverState("581"), (), HostReading()))
+    asked.clear()
+    assert all(services.gpus.now() is first for _session in range(10)) and asked == []
+    time_ms += SHARED_MS
+    assert services.gpus.now().driver.version == "581" and asked
 
 
 def test_a_worker_that_runs_spares_the_driver_however_old_its_snapshot(

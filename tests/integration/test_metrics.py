@@ -84,7 +84,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
 def sample(services: Services, *gpus: GpuReading, age_ms: int = 0, host: HostReading = HOST) -> None:
     """Leave behind what a worker would."""
     driver = DriverState("580.65.06", "13.0") if gpus else DriverState(reason="there is no driver library")
-    services.gpus.history.write(Snapshot(now_ms() - age_ms, driver, gpus, host))
+    services.gpus.keep(Snapshot(now_ms() - age_ms, driver, gpus, host))
 
 
 class Scraped(dict[str, float]):

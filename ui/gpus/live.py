@@ -5,6 +5,7 @@ All sessions see the same snapshot: what is made of it is made once for each lan
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 from services.app import Services
-from services.core.clock import now_ms
+from services.core.clock import now_ms, ticks_ms
 from services.core.units import milliseconds_text
 from services.gpu.readings import Snapshot
 from services.gpu.service import FRESH_MS
@@ -26,16 +27,15 @@ from ui.gpus.estimates import estimates_html
 from ui.gpus.host import host_html
 from ui.gpus.memory import PLANNED, Part, all_looks
 from ui.gpus.processes import processes_html
-from ui.gpus.servers import ledger_html, managed, states
+from ui.gpus.servers import States, ledger_html, looked, states
 from ui.gpus.what_if import Planned, planned
-from ui.i18n import _, language
+from ui.i18n import _, language, speaking
 
 STYLE = Path(__file__).with_name("style.css")
 TICK_S = 1.0
 STEADY_S = 15.0
-LOOK_S = 3
-"""How often it is looked whether the servers have changed."""
 A_MINUTE_MS = 60_000
+_drawing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,15 @@ class View:
     server_ids: tuple[str, ...]
     planned: Planned | None
     snapshot: Snapshot = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page around the ticking part was drawn with, and when: where it has changed the page is drawn again."""
+
+    drawn_at_ms: float
+    states: States
+    with_gpus: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ def live(services: Services, records: Sequence[ServerRecord], processes: Any, *,
         processes: the place of the table of processes, further down on the page.
         with_gpus: whether the page was drawn for a machine with GPUs.
     """
-    st.fragment(run_every=TICK_S)(_tick)(services, states(records), processes, with_gpus)
+    st.fragment(run_every=TICK_S)(_tick)(services, Page(ticks_ms(), states(records), with_gpus), processes)
 
 
 def steady(services: Services, ledgers: Mapping[str, Any], plans: Any) -> None:
@@ -90,19 +99,18 @@ def steady(services: Services, ledgers: Mapping[str, Any], plans: Any) -> None:
         st.fragment(run_every=STEADY_S)(_steady)(services, ledgers, plans)
 
 
-def _tick(services: Services, shown: tuple[tuple[str, ...], ...], processes: Any, with_gpus: bool) -> None:
+def _tick(services: Services, page: Page, processes: Any) -> None:
     with errors.shown():
         snapshot = services.gpus.now()
-        look = now_ms() // 1000 % LOOK_S == 0
-        if bool(snapshot.gpus) != with_gpus or (look and states(managed(services)) != shown):
+        if bool(snapshot.gpus) != page.with_gpus or looked(services).changed(page.drawn_at_ms, page.states):
             st.rerun()
-        ids = tuple(id for id, *_rest in shown)
-        drawn = drawing(View(snapshot.taken_at_ms, language(), ids, planned(), snapshot))
-        told = f"{drawn.summary}{_age_html(snapshot)}"
+        ids = tuple(id for id, *_rest in page.states)
+        seen = drawing(View(snapshot.taken_at_ms, language(), ids, planned(), snapshot))
+        told = f"{seen.summary}{_age_html(snapshot)}"
         summary = f'<div class="summary">{told}</div>' if told else ""
-        st.html(Ready(f'<div class="lectern-gpus">{summary}{drawn.overview}</div>'))
-        if drawn.processes:
-            processes.html(Ready(drawn.processes))
+        st.html(Ready(f'<div class="lectern-gpus">{summary}{seen.overview}</div>'))
+        if seen.processes:
+            processes.html(Ready(seen.processes))
 
 
 def _steady(services: Services, ledgers: Mapping[str, Any], plans: Any) -> None:
@@ -116,20 +124,30 @@ def _steady(services: Services, ledgers: Mapping[str, Any], plans: Any) -> None:
         charts.history(services, snapshot)
 
 
-@lru_cache(maxsize=8)
 def drawing(view: View) -> Drawn:
-    """What is made of a snapshot: once, for all who look at the same moment in the same language."""
-    snapshot = view.snapshot
-    colours = all_looks(snapshot, view.server_ids)
-    put = _put(view.planned)
-    cards = "".join(card_html(gpu, colours, put.get(gpu.index)) for gpu in snapshot.gpus)
-    shown = f'<div class="cards">{cards}</div>' if cards else no_gpu_html(snapshot.driver)
-    processes = processes_html(snapshot, colours) if snapshot.gpus else ""
-    return Drawn(
-        summary_html(snapshot) if cards else "",
-        f"{shown}{host_html(snapshot.host)}",
-        processes and f'<div class="lectern-gpus">{processes}</div>',
-    )
+    """What is made of a snapshot: once, for all who look at the same moment in the same language. Thread-safe.
+
+    Those who ask while it is made wait for it.
+    """
+    with _drawing:
+        return drawn(view)
+
+
+@lru_cache(maxsize=8)
+def drawn(view: View) -> Drawn:
+    """What is made of a snapshot, in the language of the view whoever asks."""
+    with speaking(view.language):
+        snapshot = view.snapshot
+        colours = all_looks(snapshot, view.server_ids)
+        put = _put(view.planned)
+        cards = "".join(card_html(gpu, colours, put.get(gpu.index)) for gpu in snapshot.gpus)
+        shown = f'<div class="cards">{cards}</div>' if cards else no_gpu_html(snapshot.driver)
+        processes = processes_html(snapshot, colours) if snapshot.gpus else ""
+        return Drawn(
+            summary_html(snapshot) if cards else "",
+            f"{shown}{host_html(snapshot.host)}",
+            processes and f'<div class="lectern-gpus">{processes}</div>',
+        )
 
 
 def _put(planned: Planned | None) -> dict[int, Part]:

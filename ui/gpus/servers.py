@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
 
 from services.app import Services
+from services.core.clock import ticks_ms
 from services.core.units import bytes_text
 from services.gpu.readings import Snapshot
 from services.serving.ledger import gpu_key
 from services.serving.memory import Memory
+from services.serving.service import ServerService
 from services.store.servers import ServerRecord
 from ui import errors
 from ui.i18n import _
 from ui.text import html_text
 from ui.widgets import row, safe_text
 
+States = tuple[tuple[str, ...], ...]
+"""What a row shows of each server, its id first: the page is drawn again when this has changed."""
+LOOK_MS = 3_000
+"""How often it is looked whether the servers have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The servers as they were at a time of this process."""
+
+    at_ms: float
+    states: States
+
+    def changed(self, drawn_at_ms: float, drawn: States) -> bool:
+        """Whether they have changed since a page was drawn; a look that is older than the page tells nothing."""
+        return self.at_ms > drawn_at_ms and self.states != drawn
+
 
 def managed(services: Services) -> list[ServerRecord]:
     """The servers that Lectern runs on this machine, oldest first."""
-    return [record for record in services.servers.list() if record.managed and record.machine_id == services.machine_id]
+    return _managed(services.servers, services.machine_id)
 
 
-def states(records: Sequence[ServerRecord]) -> tuple[tuple[str, ...], ...]:
-    """What a row shows of each server, its id first: the page is drawn again when this has changed."""
+def states(records: Sequence[ServerRecord]) -> States:
+    """What a row shows of each of these servers."""
     return tuple((record.id, record.name, record.model, record.state, record.wish) for record in records)
+
+
+def looked(services: Services) -> Look:
+    """The servers as somebody has seen them in the last seconds: one look at the database serves all sessions."""
+    return _look(services.servers, services.machine_id, int(ticks_ms() // LOOK_MS))
+
+
+@lru_cache(maxsize=1)
+def _look(servers: ServerService, machine_id: str, _moment: int) -> Look:
+    at_ms = ticks_ms()
+    return Look(at_ms, states(_managed(servers, machine_id)))
+
+
+def _managed(servers: ServerService, machine_id: str) -> list[ServerRecord]:
+    return [record for record in servers.list() if record.managed and record.machine_id == machine_id]
 
 
 def server_rows(services: Services, records: Sequence[ServerRecord]) -> dict[str, Any]:
