@@ -6,7 +6,8 @@ questions about PDF pages (JSON lines: question, document, page, answers). Every
 people use it. What was answered is written below `--out` line by line, and a second run goes on where the first ended.
 
 A passage is right where it is of the right document (and page) and holds the span. `found`: the search brought one;
-`shown`: it was among those that the model was given; `span`: the answer has the span; `citation`: a cited passage is
+`shown`: it was among those that the model was given; `span`: the answer has the span (four fifths of a long one), `half`:
+at least half of it; `citation`: a cited passage is
 right; `page`: a cited passage is of the right document and page, whatever else it holds. Each miss is of one kind, the
 first step that went wrong.
 """
@@ -46,8 +47,10 @@ from tests.fakes.walk import walk
 OWNER, SERVER = "bench", "bench"
 TEXTS_AT_ONCE = 64
 LIMITS = Limits(pages=2000, characters=5_000_000, timeout_s=120, memory_bytes=4 * 1024**3)
-ENOUGH = 0.8
+ENOUGH, HALF = 0.8, 0.5
 """Of a span's characters that stand in the answer in their order: names may be bent, long spans shortened."""
+SHORT = 8
+"""Characters of a span that must be there as it stands."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,12 @@ def asked(services: Services, base: BaseRecord, question: Question) -> dict[str,
     row = answer_row(turn)
     cited = [row["passages"][citation["marker"] - 1] for citation in row["citations"]]
     services.chat.delete(OWNER, turn.conversation_id)
+    most = max(share(turn.answer, answer) for answer in question.answers)
     outcome = {
         "found": any(question.stands_in(hit.chunk.document, hit.chunk.page, hit.chunk.shown_text) for hit in hits),
         "shown": any(question.stands_in(one["document"], one["page"], one["text"]) for one in row["passages"]),
-        "span": any(holds(turn.answer, answer) for answer in question.answers),
+        "span": most >= ENOUGH,
+        "half": most >= HALF,
         "citation": any(question.stands_in(one["document"], one["page"], one["text"]) for one in cited),
         "page": question.page is not None
         and any((one["document"], one["page"]) == (question.document, question.page) for one in cited),
@@ -150,17 +155,19 @@ def kind_of_miss(outcome: Mapping[str, bool], answer: str, cites: bool) -> str |
     if not outcome["shown"]:
         return "not shown" if outcome["found"] else "not found"
     if not outcome["span"]:
-        return "refused" if refuses(answer) else "wrong span"
+        return "refused" if refuses(answer) else "half of the span" if outcome["half"] else "wrong span"
     return "cited another" if cites else "no citation"
 
 
-def holds(answer: str, span: str) -> bool:
-    """Whether an answer has a span: as it stands, or most of its characters in their order."""
+def share(answer: str, span: str) -> float:
+    """How much of a span an answer has: all where it stands there, else the characters that it has in their order."""
     told, wanted = bare(answer), bare(span)
     if has(told, wanted):
-        return True
+        return 1.0
+    if len(wanted) < SHORT:
+        return 0.0
     blocks = SequenceMatcher(None, wanted, told, autojunk=False).get_matching_blocks()
-    return len(wanted) >= 8 and sum(block.size for block in blocks if block.size > 1) / len(wanted) >= ENOUGH
+    return sum(block.size for block in blocks if block.size > 1) / len(wanted)
 
 
 def has(text: str, span: str) -> bool:
@@ -193,7 +200,7 @@ def run(services: Services, name: str, sources: Sequence[Record | Path], questio
 def report(name: str, rows: list[dict[str, Any]], out: Path) -> None:
     """Print the shares of a collection and how many misses are of each kind, and write every miss to a file."""
     paged = any(row["expected"]["page"] is not None for row in rows)
-    figures = ["found", "shown", "span", "citation"] + (["page"] if paged else [])
+    figures = ["found", "shown", "span", "half", "citation"] + (["page"] if paged else [])
     shares = [f"{figure} {sum(row[figure] for row in rows)}/{len(rows)}" for figure in figures]
     verdicts = Counter(verdict for row in rows for verdict, _reason in row["checks"])
     misses = [row for row in rows if row["miss"]]

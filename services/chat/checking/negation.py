@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.chat.checking.words import covered, plain, stem, tagged, words
+from services.chat.checking.words import NAMED, covered, plain, stem, tagged, words
 
 _NEUTRAL = re.compile(
     r"\b(?:no|not)\s(?:fewer|less|more|later|earlier|longer\sthan|only|just|least)(?:\sthan)?\b(?!\slonger)|\bwhether\sor\snot\b|"
@@ -22,7 +22,7 @@ _ENGLISH = re.compile(
     r"unnecessary|impossible|disallow(?:s|ed)?|unlike|except|unless|ruled?\sout|(?:kept|keeps?|left|leaves?)\sout|(?:kept|keeps?)\saway)\b|n[’']t\b",
     re.IGNORECASE,
 )
-_CHINESE = ("不", "没", "沒", "未", "无", "無", "勿", "莫", "非")
+_CHINESE = ("不", "没", "沒", "未", "无", "無", "勿", "非")
 _CHINESE_WORDS = (
     "禁止",
     "严禁",
@@ -197,4 +197,5 @@ def _negations(text: str) -> int:
 
 
 def _denying(word: str) -> bool:
-    return word.startswith(_CHINESE) or word in _CHINESE_WORDS
+    """Whether a Chinese word denies; names such as 非洲 and 无锡 only begin so."""
+    return word in _CHINESE_WORDS or (word.startswith(_CHINESE) and tagged(word)[0][1] not in NAMED)
