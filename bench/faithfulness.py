@@ -6,7 +6,7 @@ questions about PDF pages (JSON lines: question, document, page, answers). Every
 people use it. What was answered is written below `--out` line by line, and a second run goes on where the first ended.
 
 A passage is right where it is of the right document (and page) and holds the span. `found`: the search brought one;
-`shown`: it was among those that the model was given; `span`: the answer has the span, four fifths of a long one; `half`:
+`shown`: it was among those that the model was given; `span`: the answer has the span, or four fifths of it; `half`:
 at least half of it; `citation`: a cited passage is right; `page`: a cited passage is of the right document and page,
 whatever else it holds. Each miss is of one kind, the first step that went wrong.
 """
