@@ -165,7 +165,7 @@ class Answering:
             fixed = sum(count(message.content) for message in fixed_messages(language))
             fixed += count(question) + (count(settled.system_prompt) if settled.system_prompt else 0)
             limit = answer_tokens(running, settled.max_tokens, context, fixed)
-            passages = fitted(running, found, context, fixed, limit, target.passage_cap, count)
+            passages = fitted(running, found, question, context, fixed, limit, target.passage_cap, count)
         if not passages:
             running.turn = nothing_found(running.turn, found, language)
             return None

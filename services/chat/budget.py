@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from services.chat.excerpts import excerpt, sentence_ends
 from services.chat.prompts import PromptPassage, shown
 from services.core.errors import ContextLengthExceeded
 
@@ -18,7 +18,8 @@ TEMPLATE_TOKENS = 64
 LEAST_SHARE = 1 / 3
 """Less than this of a passage is rather left out than shown without its context."""
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s)|[。！？；][”’）」』]*|\n")
+TRIES = 4
+"""Tokens of a stretch are estimated from those of its passage, so that a few looks are enough."""
 
 
 def passage_budget(
@@ -36,8 +37,10 @@ def passage_budget(
     return min(cap, context_length - needed)
 
 
-def fit(passages: Sequence[P], budget: int, count_tokens: Callable[[str], int]) -> list[P]:
-    """The first passages that the budget holds, frames included, in their order; the last may be cut after a sentence.
+def fit(passages: Sequence[P], budget: int, count_tokens: Callable[[str], int], question: str = "") -> list[P]:
+    """The first passages that the budget holds, frames included, in their order.
+
+    Of the last there may be a part: the whole sentences that have most of the question's words, or the first ones.
 
     Raises: ContextLengthExceeded where not even the beginning of the first one has room.
     """
@@ -46,13 +49,33 @@ def fit(passages: Sequence[P], budget: int, count_tokens: Callable[[str], int]) 
     for number, passage in enumerate(passages, 1):
         tokens = count_tokens(shown(passage, number, "en"))
         if tokens > left:
-            begun = _beginning(passage, number, left, count_tokens, alone=not fitting)
-            if begun is None and not fitting:
+            part = _stretch(passage, number, tokens, left, count_tokens, question) if question else None
+            part = part or _beginning(passage, number, left, count_tokens, alone=not fitting)
+            if part is None and not fitting:
                 raise ContextLengthExceeded(needed=tokens, available=budget)
-            return [*fitting, begun] if begun else fitting
+            return [*fitting, part] if part else fitting
         fitting.append(passage)
         left -= tokens
     return fitting
+
+
+def _stretch(
+    passage: P, number: int, whole: int, left: int, count_tokens: Callable[[str], int], question: str
+) -> P | None:
+    """The sentences of a passage that fit the question best; None where too little of it has room."""
+    frame = count_tokens(shown(replace(passage, text=""), number, "en"))
+    characters = int(len(passage.text) * (left - frame) / max(whole - frame, 1))
+    for _ in range(TRIES):
+        span = excerpt(passage.text, characters, question) if characters > 0 else None
+        if span is None or span[1] - span[0] < len(passage.text) * LEAST_SHARE:
+            return None
+        start, end = span
+        text = passage.text[start:end]
+        part = replace(passage, text=text, start=passage.start + start, end=passage.start + end)
+        if count_tokens(shown(part, number, "en")) <= left:
+            return part
+        characters = int(characters * 0.9)
+    return None
 
 
 def _beginning(passage: P, number: int, tokens: int, count_tokens: Callable[[str], int], *, alone: bool) -> P | None:
@@ -61,14 +84,10 @@ def _beginning(passage: P, number: int, tokens: int, count_tokens: Callable[[str
     def fits(part: PromptPassage) -> bool:
         return count_tokens(shown(part, number, "en")) <= tokens
 
-    begun = _longest(passage, _sentence_ends(passage.text), fits)
+    begun = _longest(passage, sentence_ends(passage.text), fits)
     if alone:
         return begun or _longest(passage, range(1, len(passage.text)), fits)
     return begun if begun and len(begun.text) >= len(passage.text) * LEAST_SHARE else None
-
-
-def _sentence_ends(text: str) -> list[int]:
-    return [match.end() for match in _SENTENCE_END.finditer(text) if text[: match.end()].strip()]
 
 
 def _longest(passage: P, ends: Sequence[int], fits: Callable[[PromptPassage], bool]) -> P | None:

@@ -23,13 +23,20 @@ def retrieve(
 
 
 def fitted(
-    running: Running, found: Found, context: int, fixed_tokens: int, answer_tokens: int, cap: int, count: Count
+    running: Running,
+    found: Found,
+    question: str,
+    context: int,
+    fixed_tokens: int,
+    answer_tokens: int,
+    cap: int,
+    count: Count,
 ) -> list[Passage]:
     """The passages that there is room for, stored with the turn."""
     passages: list[Passage] = []
     if found.passages:
         budget = passage_budget(context, fixed_tokens, 0, answer_tokens, cap)
-        passages = fit(found.passages, budget, count)
+        passages = fit(found.passages, budget, count, question)
     running.change(passages=[passage.row() for passage in passages])
     running.write()
     return passages

@@ -63,6 +63,21 @@ def test_a_decimal_point_ends_no_sentence() -> None:
     assert cut.text == "The pump moves forty cubic metres. It must be primed before it starts."
 
 
+@pytest.mark.parametrize(
+    ("text", "question", "kept"),
+    [
+        (ENGLISH, "How often is it greased?", "It must be primed before it starts. Grease it every 2.5 weeks."),
+        (ENGLISH, "How much does it move?", "The pump moves forty cubic metres. It must be primed before it starts."),
+        (CHINESE, "多久加注一次润滑脂？", "启动前必须灌满水。每两周加注一次润滑脂。"),
+    ],
+)
+def test_of_what_has_no_room_the_sentences_stay_that_the_question_asks_for(text: str, question: str, kept: str) -> None:
+    (cut,) = fit([passage(text)], framed(text) - 1, count, question)
+    assert cut.text.strip() == kept
+    assert text[cut.start - 100 : cut.end - 100] == cut.text
+    assert framed(cut.text) < framed(text)
+
+
 def test_leaves_out_a_passage_of_which_less_than_a_third_fits() -> None:
     text = "Tiny. " + "A very long sentence that does not end for quite a while " * 4
     assert fit([passage("Short."), passage(text)], framed("Short.") + framed("Tiny.", 2) + 5, count) == [
@@ -81,9 +96,10 @@ def test_shows_the_beginning_of_the_only_passage_even_in_mid_sentence() -> None:
 def test_never_exceeds_the_budget() -> None:
     passages = [passage(ENGLISH), passage(CHINESE), passage(ENGLISH)]
     for budget in range(framed("T"), 400):
-        fitting = fit(passages, budget, count)
-        assert fitting
-        assert sum(count(shown(one, number, "en")) for number, one in enumerate(fitting, 1)) <= budget
+        for question in ("", "Grease it?"):
+            fitting = fit(passages, budget, count, question)
+            assert fitting
+            assert sum(count(shown(one, number, "en")) for number, one in enumerate(fitting, 1)) <= budget
 
 
 def test_no_room_for_a_single_character_is_an_exceeded_context() -> None:
