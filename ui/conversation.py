@@ -13,7 +13,7 @@ from services.chat.conversations import Versions
 from services.chat.notes import told
 from services.chat.ports import Passage
 from services.chat.refusals import refuses
-from services.chat.turns import ATTACHED, passages_of
+from services.chat.turns import ATTACHED, MOVED, passages_of
 from services.core.clock import now_ms
 from services.core.errors import from_row
 from services.core.units import milliseconds_text
@@ -186,6 +186,8 @@ def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
         facts.append(ngettext("{n} passage", "{n} passages", len(passages)))
     if turn.settings.get(ATTACHED):
         facts.append(_("sources attached by likeness, not named by the model"))
+    if turn.settings.get(MOVED):
+        facts.append(_("a source was corrected: the model had named a passage that does not say it"))
     first, generate = turn.timings_ms.get("first_token"), turn.timings_ms.get("generate")
     if turn.answer and first:
         facts.append(_("first word after {time}", time=milliseconds_text(first)))

@@ -194,7 +194,7 @@ async def _whole(source: AsyncGenerator[Json], model: str) -> Json:
     async for chunk in source:
         last = chunk
         text += chunk["choices"][0]["delta"].get("content") or ""
-    text = (last.get("lectern") or {}).get("answer", text)  # with the marks that were attached at its end
+    text = (last.get("lectern") or {}).get("answer", text)  # with the marks that were attached or moved at its end
     reason = last["choices"][0]["finish_reason"]
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "logprobs": None, "finish_reason": reason}
     beyond: Json = {key: last[key] for key in ("usage", "lectern") if key in last}

@@ -1,7 +1,7 @@
-"""Sources for an answer whose model has named none: each sentence gets the passage that plainly says it.
+"""Sources for an answer whose model has named none, or the wrong one: the passage that plainly says the sentence.
 
 A sentence gets a source only where most of its words and all of its numbers stand in one passage, and the check finds
-nothing against it; the turn remembers that the marks were attached here and not by the model.
+nothing against it; the turn remembers which marks were set here and not by the model.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from services.chat.checking.answers import SentenceCheck
 from services.chat.checking.sentences import sentences
 from services.chat.checking.verdicts import SUPPORTED, WORDS, judged
 from services.chat.citations import marks
+from services.chat.marks import groups
 from services.chat.prompts import PromptPassage
 from services.chat.refusals import refuses
 
@@ -40,6 +42,27 @@ def attached(answer: str, passages: Sequence[PromptPassage]) -> str | None:
         pieces.append(f"{answer[position:cut]}{space}[{number}]")
         position = cut
     return "".join([*pieces, answer[position:]]) if pieces else None
+
+
+def moved(answer: str, checks: Sequence[SentenceCheck], count: int) -> tuple[str, list[int]] | None:
+    """The answer with marks moved to where their sentences are said, and the passages that they name now.
+
+    A mark moves where it is the only one of its sentence, its passage does not bear the sentence out, and another one
+    plainly says it; None where no mark does.
+
+    Args:
+        count: of the passages.
+    """
+    wrong = [check for check in checks if check.supported is False and check.better and len(check.numbers) == 1]
+    pieces, position, now = [], 0, []
+    for group in groups(answer, count):
+        check = next((check for check in wrong if check.start <= group.start and group.end <= check.end), None)
+        if check is None or check.better is None or group.spoken:
+            continue
+        pieces += [answer[position : group.start], f"[{check.better}]"]
+        position = group.end
+        now.append(check.better)
+    return ("".join([*pieces, answer[position:]]), list(dict.fromkeys(now))) if now else None
 
 
 def _source(sentence: str, passages: Sequence[PromptPassage]) -> int | None:

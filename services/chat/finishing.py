@@ -5,25 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from services.chat.attach import attached
+from services.chat.attach import attached, moved
 from services.chat.checking.answers import CHECKS, check_answer
 from services.chat.checking.verdicts import Similarity
 from services.chat.ports import Found
 from services.chat.prompts import REFUSALS, Language
-from services.chat.turns import ATTACHED, passages_of
+from services.chat.turns import ATTACHED, MOVED, passages_of
 from services.store.conversations import TurnRecord
 
 
 def finished(turn: TurnRecord, similarity: Similarity | None = None) -> TurnRecord:
-    """The turn with its sources checked; where the model has named none, they are attached by likeness."""
+    """The turn with its sources checked; where the model has named none, or a wrong one, they are found by likeness."""
     passages = passages_of(turn)
     if not passages:
         return turn
     marked = attached(turn.answer, passages)
     answer = marked or turn.answer
-    found: dict[str, Any] = {CHECKS: [check.row() for check in check_answer(answer, passages, similarity)]}
+    checks, found = check_answer(answer, passages, similarity), dict[str, Any]()
     if marked:
         found[ATTACHED] = True
+    elif placed := moved(answer, checks, len(passages)):
+        answer, found[MOVED] = placed
+        checks = check_answer(answer, passages, similarity)
+    found[CHECKS] = [check.row() for check in checks]
     return replace(turn, answer=answer, settings={**turn.settings, **found})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.chat.checking.answers import checks_of, support
 from services.chat.citations import Citation, cite
-from services.chat.turns import ATTACHED, passages_of
+from services.chat.turns import ATTACHED, MOVED, passages_of
 from services.store.conversations import TurnRecord
 
 
@@ -25,7 +25,7 @@ def answer_row(turn: TurnRecord) -> dict[str, Any]:
                 "end": citation.end,
                 "supported": citation.supported,
                 "reason": citation.reason,
-                "attached": bool(turn.settings.get(ATTACHED)),
+                "attached": bool(turn.settings.get(ATTACHED)) or citation.marker in turn.settings.get(MOVED, ()),
             }
             for citation in checked_citations(turn)
         ],

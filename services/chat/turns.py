@@ -8,6 +8,8 @@ from services.store.conversations import TurnRecord
 CHAT, KNOWLEDGE = "chat", "knowledge"
 ATTACHED = "attached"
 """In a turn's settings: its marks were attached here, not written by the model."""
+MOVED = "moved"
+"""In a turn's settings: the passages to which marks were moved from one that did not say the sentence."""
 TITLE_CHARACTERS = 60
 
 

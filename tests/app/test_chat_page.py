@@ -338,6 +338,17 @@ def test_a_sentence_that_its_source_contradicts_is_marked_with_a_word(
     assert "1 contradicts its source" in words(app) and "1 sentence supported" in words(app)
 
 
+def test_a_mark_of_a_passage_that_does_not_say_it_is_moved_and_told(
+    services: Services, base: BaseRecord, reader: Reader, chat_server: ChatServer
+) -> None:
+    put(services, base, reader, dogs_md=b"Dogs must be kept on a lead, when the pump starts and later.")
+    number = {row["document"]: row["number"] for row in asked(services, base).passages}["dogs.md"]
+    chat_server.set(answer=f"Dogs must be kept on a lead [{3 - number}].")
+    turn = asked(services, base)
+    assert turn.answer == f"Dogs must be kept on a lead [{number}]."
+    assert "a source was corrected" in words(opened("1_Chat", conversation=turn.conversation_id))
+
+
 def test_a_cited_page_of_a_pdf_is_shown_with_its_boxes(
     services: Services, base: BaseRecord, reader: Reader, tmp_path: Path
 ) -> None:
