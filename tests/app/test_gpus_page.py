@@ -107,7 +107,7 @@ def test_memory_errors_that_were_not_corrected_stand_out(services: Services) -> 
 
 def test_a_lost_gpu_says_so_and_keeps_its_name(services: Services) -> None:
     card, well = cards(seen(services, lost(0), gpu(1)))
-    assert H100 in card and "does not answer" in card and "the GPU has fallen off the bus" in card
+    assert H100 in card and "does not answer" in card and "the GPU is lost: it no longer answers on the bus" in card
     assert "Utilisation" not in card and "Utilisation" in well
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from services.core.units import GIB, UNKNOWN, bytes_text
 from ui.text import html_text
 
+THOUSANDS_BYTES = 1_000 * GIB
+
 
 def share(part: float | None, whole: float | None) -> float | None:
     """How much of a whole that is, 0 to 100; None where either is unknown."""
@@ -21,11 +23,12 @@ def figure(value: float | None, unit: str) -> str:
 
 
 def memory_of(used: int | None, total: int | None) -> str:
-    """Memory in use, and what there is."""
+    """Memory in use, and what there is; without decimals where there are thousands."""
     if total is None:
         return bytes_text(used)
-    known = UNKNOWN if used is None else f"{used / GIB:,.1f}"
-    return f"{known} / {total / GIB:,.1f} GiB"
+    digits = 0 if total >= THOUSANDS_BYTES else 1
+    known = UNKNOWN if used is None else f"{used / GIB:,.{digits}f}"
+    return f"{known} / {total / GIB:,.{digits}f} GiB"
 
 
 def bar_html(label: str, parts: Iterable[tuple[str, float | None]], *, tall: bool = False) -> str:

@@ -77,9 +77,12 @@ def _said(services: Services, known: Past | None, since_ms: int) -> str:
 
 
 def _legend_html(gpus: tuple[GpuReading, ...], said: str) -> str:
+    """What the lines are; without a GPU, the host's."""
+    lines = [
+        (f"g{place % COLOURS}{' dashed' if place >= COLOURS else ''}", _name(gpu)) for place, gpu in enumerate(gpus)
+    ]
     names = "".join(
-        f'<span><i class="line g{place % COLOURS}{" dashed" if place >= COLOURS else ""}"></i>{_name(gpu)}</span>'
-        for place, gpu in enumerate(gpus)
+        f'<span><i class="line {look}"></i>{html_text(name)}</span>' for look, name in lines or [("own", _("Host"))]
     )
     return f'<div class="lectern-lines">{names}<span class="said">{html_text(said)}</span></div>'
 

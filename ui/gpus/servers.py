@@ -20,7 +20,7 @@ from services.store.servers import ServerRecord
 from ui import errors
 from ui.i18n import _
 from ui.text import html_text
-from ui.widgets import row, safe_text
+from ui.widgets import Code, row, safe_text
 
 States = tuple[tuple[str, ...], ...]
 """What a row shows of each server, its id first: the page is drawn again when this has changed."""
@@ -72,7 +72,7 @@ def server_rows(services: Services, records: Sequence[ServerRecord]) -> dict[str
 
 
 def _server(services: Services, record: ServerRecord) -> Any:
-    with row(record.name, [record.engine, record.model], record.state) as beneath:
+    with row(record.name, [record.engine, Code(record.model)], record.state) as beneath:
         if st.button(
             _("Stop"), key=f"stop-{record.id}", icon=":material/stop_circle:", disabled=record.wish != "running"
         ):
@@ -88,8 +88,8 @@ def ledger_html(memory: Memory, snapshot: Snapshot) -> str:
         for gpu, share in memory.gpus.items()
         if share.measured_bytes is not None
     )
-    told = " · ".join(f"{name}: {bytes_text(held)}" for name, held in by_gpu)
-    where = f'<div class="label where">{html_text(told)}</div>' if len(snapshot.gpus) > 1 else ""
+    told = " · ".join(f"<span>{html_text(name)}: {bytes_text(held)}</span>" for name, held in by_gpu)
+    where = f'<div class="label where">{told}</div>' if len(snapshot.gpus) > 1 else ""
     figures = (
         (_("Planned"), whole.planned_bytes, ""),
         (_("Reported by the engine"), whole.reported_bytes, ""),
