@@ -84,7 +84,9 @@ def snapshot(at_ms: int, *gpus: GpuReading, driver: DriverState = DRIVER, host: 
 
 def lost(index: int) -> GpuReading:
     """A card that has fallen off the bus; its name is remembered."""
-    return GpuReading(index, f"GPU-00000000-0000-0000-0000-{index:012d}", H100, "the GPU is lost: it no longer answers on the bus")
+    return GpuReading(
+        index, f"GPU-00000000-0000-0000-0000-{index:012d}", H100, "the GPU is lost: it no longer answers on the bus"
+    )
 
 
 def sliced(index: int, server_id: str) -> GpuReading:
