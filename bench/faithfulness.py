@@ -159,11 +159,14 @@ def kind_of_miss(outcome: Mapping[str, bool], answer: str, cites: bool) -> str |
 
 
 def share(answer: str, span: str) -> float:
-    """How much of a span an answer has: all where it stands there, else the characters that it has in their order."""
+    """How much of a span an answer has: all where it stands there, else the characters that it has in their order.
+
+    Nothing of a span whose numbers are not all there.
+    """
     told, wanted = bare(answer), bare(span)
     if has(told, wanted):
         return 1.0
-    if len(wanted) < SHORT:
+    if len(wanted) < SHORT or not all(has(told, number) for number in re.findall(r"\d+(?:\.\d+)?", wanted)):
         return 0.0
     blocks = SequenceMatcher(None, wanted, told, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks if block.size > 1) / len(wanted)
