@@ -153,6 +153,9 @@ def test_the_reason_is_named(sentence: str, verdict: str, reason: str) -> None:
         ("协议会自动续签两年。", "协议会自动延长两年。"),
         ("这种胶水不适合在低温下使用。", "这种胶水不适宜在低温下使用。"),
         ("船队从岭口出海。", "船队从岭口出发，驶入南海。"),
+        ("The museum closes at eight in the evening.", "The museum closes at 8 p.m."),
+        ("The chimney is swept once a year.", "The chimney is swept yearly."),
+        ("头一年停车免费。", "第一年停车免费。"),
         ("莫瓦里在1911年建成。", "它由莫瓦里于1911年建成。"),
         ("非洲和无锡各有一家分店。", "分店开在非洲和无锡，各有一家。"),
         ("車程要30分鐘，票可保留三週。", "車程三十分鐘，票保留三個星期。"),
@@ -167,6 +170,7 @@ def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> N
     [
         ("The office is on the fifth floor.", "The office is on the fourth floor.", NUMBERS),
         ("The fair takes place in September.", "The fair takes place in October.", NUMBERS),
+        ("The museum closes at nine in the evening.", "The museum closes at 8 p.m.", NUMBERS),
         ("Buses leave from bay D.", "Buses leave from bay B every hour.", NAMES),
         ("展品放在A区。", "展品放在C区的柜子里。", NAMES),
         ("Trainees lose their parking permit.", "Trainees keep their parking permit during the summer.", NEGATION),

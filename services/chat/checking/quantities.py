@@ -83,7 +83,7 @@ _SCALES = {
 _SCALES |= numerals.SCALES
 _NOUN = re.compile(r"\s?([A-Za-z]{3,}|[\u3400-\u9fff]{1,2})")
 _IDIOMS = re.compile(
-    r"第[一二三四五六七八九十]+年|[次翌同当當][年日]|[上下前后後][一个個][年月日天次个個周週期位届屆季]|一[些般样樣起直致定旦切边邊方面律种種下点點再概共同]|[统統唯万萬单單第逐专專惟]一|十分(?![钟鐘])|(?:星期|周|週|礼拜|禮拜)[一二三四五六日天]|千万(?![元人吨])|四处|三文|百姓|百货|"
+    r"第[一二三四五六七八九十]+年|[次翌同当當][年日]|[上下前后後头頭][一个個][年月日天次个個周週期位届屆季]|一[些般样樣起直致定旦切边邊方面律种種下点點再概共同]|[统統唯万萬单單第逐专專惟]一|十分(?![钟鐘])|(?:星期|周|週|礼拜|禮拜)[一二三四五六日天]|千万(?![元人吨])|四处|三文|百姓|百货|"
     r"万[能物分]|[两二]者|千[米克瓦伏]|百分[点比]"
 )
 
@@ -229,6 +229,7 @@ def _quantity(match: re.Match[str], left: _Masked) -> Quantity:
     noun = _NOUN.match(left.whole, end)
     counted = noun.group(1).lower() if noun and not kind else ""
     weak = value in (1.0, 2.0) and not kind and "digits" not in found
+    weak = weak or ("often" in found and value == 1.0)  # once a year: yearly
     weak = weak or ("chinese" in found and not kind and len(found["chinese"]) == 1 and not counted)
     return Quantity(value, kind, counted, written, bare, weak)
 

@@ -88,7 +88,9 @@ def _counted(quantity: Quantity, known: Figures) -> bool:
     same = [other for other in known.quantities if _same(quantity, other)]
     if not same:
         years = [moment.year for moment in known.moments if moment.year and not moment.month]
-        return not quantity.kind and quantity.value in {*years, *(moment.year for moment in known.moments)}
+        hours = {clock.minutes / 60 % 12 for clock in known.clocks}
+        told = {*years, *(moment.year for moment in known.moments)}
+        return not quantity.kind and (quantity.value in told or (quantity.value <= 24 and quantity.value % 12 in hours))
     rivals = [other for other in known.quantities if quantity.counted and other.counted == quantity.counted]
     # The same number of something else is no support where the source counts this very thing otherwise; one that leaves
     # out what it counts ("312 pairs of lapwing and 57 of redshank") may be of this thing.
