@@ -30,6 +30,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from services.app import CPU_PASSAGE_TOKENS, Services, bootstrap
+from services.chat.prompts import CITATION_MARK
 from services.chat.refusals import refuses
 from services.chat.rows import answer_row
 from services.core.errors import ConflictError
@@ -163,7 +164,7 @@ def share(answer: str, span: str) -> float:
 
     Nothing of a span whose numbers are not all there.
     """
-    told, wanted = bare(answer), bare(span)
+    told, wanted = bare(CITATION_MARK.sub("", answer)), bare(span)
     if has(told, wanted):
         return 1.0
     if len(wanted) < SHORT or not all(has(told, number) for number in re.findall(r"\d+(?:\.\d+)?", wanted)):
