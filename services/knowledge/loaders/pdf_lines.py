@@ -20,6 +20,14 @@ _FINE = 1 << 20
 
 BESIDE = 0.5
 """The share of the lower piece's height in which two pieces of one line overlap."""
+FULL = 8
+"""Characters of a line from which on it may have been full: shorter ones are cells and headings."""
+APART, UNLIKE = 2.0, 0.2
+"""In heights of a line: how far apart two lines of one paragraph begin, and how much their heights differ."""
+_OPEN_END = re.compile(r"[\u3400-\u9fff，、（《“‘]\s*\Z")
+_GOING_ON = re.compile(
+    r"\s*(?!\d+(?:\.\d+)+\s|\d+[.、)）]|第.{1,3}[章节條条]|[一二三四五六七八九十]+、)[\u3400-\u9fff\d，。、；：）》”’（《“‘]"
+)
 CELL_GAP = 1.0
 WORD_GAP = 0.15
 """In heights of the line: what stands further apart is another cell, or another word."""
@@ -55,8 +63,23 @@ def _between(before: Piece | None, after: Piece, shape: float) -> str:
     high = max(min(bottom - top, lower - upper), 1e-6)
     gap = (left - right) * shape / high
     if min(bottom, lower) - max(top, upper) < BESIDE * high or gap < -BESIDE:
-        return "\n"
+        return "" if _goes_on(before, after, shape) else "\n"
     return "\t" if gap > CELL_GAP else " " if gap > WORD_GAP else ""
+
+
+def _goes_on(before: Piece, after: Piece, shape: float) -> bool:
+    """Whether a line of Chinese only ended because it was full: then its words, which know no spaces, go on below.
+
+    A full line reaches as far to the right as the next one; what begins further in is a new paragraph.
+    """
+    if before.edges is None or after.edges is None or len(before.text) < FULL:
+        return False
+    if not (_OPEN_END.search(before.text) and _GOING_ON.match(after.text)):
+        return False
+    (left, top, right, bottom), (begin, upper, finish, lower) = before.edges, after.edges
+    high, wide = bottom - top, (bottom - top) / max(shape, 1e-6)
+    alike = abs((lower - upper) - high) < UNLIKE * high
+    return alike and 0 < upper - top < APART * high and right > finish - wide and begin < left + wide
 
 
 def _pieces(page: Any, textpage: Any, text: str) -> Iterator[Piece]:
