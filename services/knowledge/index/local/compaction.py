@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import calibration, ranges, snapshots, vectors
 from services.knowledge.index.local.connections import Connections
-from services.knowledge.index.local.dense import SPARE, current_generation
+from services.knowledge.index.local.dense import current_generation, with_spare
 from services.knowledge.index.local.ranges import Range
 from services.knowledge.index.local.snapshots import About, Snapshot, SnapshotUnusable
 from services.knowledge.index.local.vectors import Best, ChunkIds
@@ -191,7 +191,7 @@ def _enough_probes(index: Any, cells: int, queries: Vectors, expected: list[Chun
     while recall < ENOUGH_RECALL and probes < cells:
         probes = min(cells, 2 * probes)
         index.nprobe = probes
-        _, found = index.search(queries, RECALL_AT + 1 + SPARE)
+        _, found = index.search(queries, with_spare(RECALL_AT + 1))
         shares = [np.isin(ids, row).mean() for ids, row in zip(expected, found, strict=True) if len(ids)]
         recall = float(np.mean(shares))
     return min(cells, FARTHER * probes), round(recall, 4)

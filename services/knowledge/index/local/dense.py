@@ -17,7 +17,7 @@ import numpy as np
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import ranges, vectors
 from services.knowledge.index.local.ranges import Bits, Range
-from services.knowledge.index.local.snapshots import Snapshot, SnapshotUnusable, clipped
+from services.knowledge.index.local.snapshots import Snapshot, SnapshotUnusable
 from services.knowledge.index.local.vectors import Best, Block, ChunkIds
 from services.knowledge.search_types import EVERYTHING, SearchFilter
 from services.knowledge.types import DenseHit
@@ -30,8 +30,9 @@ HELD_VECTORS = 50_000
 """Most vectors in memory; where more are not in a snapshot, searches read the base's file until there is one."""
 SMALL_BLOCK = 2048
 """Vectors; smaller blocks become one, for each block of a search costs time of its own."""
-SPARE = 10
+SPARE, SPARE_SHARE = 2, 0.1
 """Candidates beyond those asked for, where the snapshot's own cosines are rounded and the stored vectors decide."""
+NEWEST = "SELECT (SELECT MAX(change) FROM visibility), (SELECT value FROM meta WHERE key = 'snapshot')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class DenseIndex:
         self._path = path
         self._changing = threading.Lock()
         self._view: View | None = None
+        self._dimensions: int | None = None
+        """Once there is a vector: it never changes."""
 
     def search(
         self, connection: sqlite3.Connection, vector: Vectors, top_k: int, wanted: SearchFilter = EVERYTHING
@@ -80,22 +83,22 @@ class DenseIndex:
 
         Raises: EmbedderMismatch, InvalidValue, DatabaseUnavailable.
         """
-        unit = vectors.unit_rows(np.atleast_2d(vector))[0]
-        expected = vectors.dimensions(connection)
-        if expected is None or top_k < 1:
+        unit = vectors.unit_row(vector)
+        self._dimensions = self._dimensions or vectors.dimensions(connection)
+        if self._dimensions is None or top_k < 1:
             return []
-        vectors.require_dimensions(expected, len(unit))
+        vectors.require_dimensions(self._dimensions, len(unit))
         only = None if wanted == EVERYTHING else ranges.visible(connection, wanted)
         if only is not None and ranges.size(only) <= FEW_CHUNKS:
             best = vectors.nearest(connection, unit, only, top_k, self._path)
         else:
             best = self._nearest(connection, unit, top_k, only)
-        pairs = zip(best.ids.tolist(), clipped(best.cosines).tolist(), strict=True)
-        return [DenseHit(chunk_id, cosine) for chunk_id, cosine in pairs]
+        pairs = zip(best.ids.tolist(), best.cosines.tolist(), strict=True)
+        return [DenseHit(chunk_id, max(-1.0, min(1.0, cosine))) for chunk_id, cosine in pairs]
 
     def view(self, connection: sqlite3.Connection) -> View:
         """What searches look at, as of the connection's view of the base or later."""
-        change, generation = ranges.newest_change(connection), current_generation(connection)
+        change, generation = map(int, (number or 0 for number in connection.execute(NEWEST).fetchone()))
         found = self._view
         if found is None or found.behind(change, generation):
             with self._changing:
@@ -136,11 +139,11 @@ class DenseIndex:
     ) -> tuple[ChunkIds, Vectors]:
         """Of the snapshot: its own cosines where they are exact, those of the stored vectors where they are not."""
         _keep_to_one_thread()
-        limit = max(1, min(top_k if snapshot.exact else top_k + SPARE, count))
+        limit = max(1, min(top_k if snapshot.exact else with_spare(top_k), count))
         ids, cosines = snapshot.search(unit, limit, allowed, count)
         if snapshot.exact:
             return ids, cosines
-        stored = vectors.of_chunks(connection, ids.tolist(), self._path)
+        stored = vectors.of_chunks(connection, ids.tolist(), self._path, self._dimensions)
         return stored.ids, stored.vectors @ unit
 
     def _next(self, connection: sqlite3.Connection, before: View | None, change: int, generation: int) -> View:
@@ -197,6 +200,11 @@ class DenseIndex:
         """What is gone of the snapshot: what went and was not held in memory."""
         held = np.concatenate([block.ids for block in view.blocks or ()] or [np.empty(0, np.int64)])
         return (*view.gone, *(bounds for bounds in went if not ranges.holds([bounds], held).any()))
+
+
+def with_spare(top_k: int) -> int:
+    """How many candidates a snapshot of rounded vectors is asked for."""
+    return top_k + SPARE + int(SPARE_SHARE * top_k)
 
 
 def current_generation(connection: sqlite3.Connection) -> int:

@@ -67,6 +67,7 @@ class Snapshot:
             raise SnapshotUnusable(f"{folder.name} cannot be read: {error}") from error
         if (self._index.d, self._index.ntotal) != (self.about.dimensions, self.about.vectors):
             raise SnapshotUnusable(f"{folder.name} does not hold what it says")
+        self._usual = self._made(None, self.about.probes)
 
     def search(self, unit: Vectors, limit: int, allowed: Bits | None, allowed_count: int) -> tuple[ChunkIds, Vectors]:
         """The nearest vectors among the allowed ones (None: all), with cosines that may be rounded.
@@ -103,6 +104,9 @@ class Snapshot:
         return np.concatenate([np.array(cell) for cell in cells] or [np.empty(0, np.int64)])
 
     def _parameters(self, allowed: Bits | None, probes: int) -> Any:
+        return self._usual if allowed is None and probes == self.about.probes else self._made(allowed, probes)
+
+    def _made(self, allowed: Bits | None, probes: int) -> Any:
         import faiss
 
         faiss_: Any = faiss  # its stubs do not know what its Python layer takes
@@ -172,9 +176,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def clipped(cosines: Vectors) -> Vectors:
-    """Cosines between -1 and 1, which rounding may have left."""
-    kept: Vectors = np.clip(cosines, -1.0, 1.0)
-    return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,14 +42,29 @@ class Best:
         """Nothing found."""
         return Best(np.empty(0, np.int64), np.empty(0, np.float32))
 
+    @staticmethod
+    def of(ids: ChunkIds, cosines: Vectors, limit: int) -> Best:
+        """The best of these."""
+        if len(ids) > 4 * limit:
+            near = np.argpartition(-cosines, limit)[:limit]
+            ids, cosines = ids[near], cosines[near]
+        order = np.lexsort((ids, -cosines))[:limit]
+        return Best(ids[order], cosines[order])
+
     def and_(self, ids: ChunkIds, cosines: Vectors, limit: int) -> Best:
         """The best of both."""
-        both, scores = np.concatenate([self.ids, ids]), np.concatenate([self.cosines, cosines])
-        if len(both) > 4 * limit:
-            near = np.argpartition(-scores, limit)[:limit]
-            both, scores = both[near], scores[near]
-        order = np.lexsort((both, -scores))[:limit]
-        return Best(both[order], scores[order])
+        if not len(self.ids):
+            return Best.of(ids, cosines, limit)
+        return Best.of(np.concatenate([self.ids, ids]), np.concatenate([self.cosines, cosines]), limit)
+
+
+def unit_row(vector: Vectors) -> Vectors:
+    """One vector at length 1. Raises: InvalidValue where it has no direction."""
+    row = np.asarray(vector, np.float32).reshape(-1)
+    length = math.sqrt(row @ row)
+    if not 0 < length < math.inf:
+        raise no_direction()
+    return row / np.float32(length)
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
@@ -56,9 +72,14 @@ def unit_rows(vectors: Vectors) -> Vectors:
     rows = np.ascontiguousarray(vectors, np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not (lengths > 0).all():
-        raise InvalidValue(field=N_("vector"), value="NaN", reason=N_("it has no direction"))
+        raise no_direction()
     units: Vectors = (rows / lengths).astype("<f4")
     return units
+
+
+def no_direction() -> InvalidValue:
+    """What is said of a vector that is no direction."""
+    return InvalidValue(field=N_("vector"), value="NaN", reason=N_("it has no direction"))
 
 
 def dimensions(connection: sqlite3.Connection) -> int | None:
@@ -92,13 +113,18 @@ def blocks(connection: sqlite3.Connection, ranges: Iterable[Range], path: str) -
         yield _block(ids, raw, length, path)
 
 
-def of_chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int], path: str) -> Block:
-    """The vectors of these chunks, in the order of their ids; one that has none is left out."""
+def of_chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int], path: str, length: int | None = None) -> Block:
+    """The vectors of these chunks, in the order of their ids; one that has none is left out.
+
+    Args:
+        length: the base's dimensions, where they are known already.
+    """
     rows = connection.execute(
         "SELECT chunk_id, vector FROM vectors WHERE chunk_id IN (SELECT value FROM json_each(?)) ORDER BY chunk_id",
         (json.dumps([int(chunk_id) for chunk_id in chunk_ids]),),
     ).fetchall()
-    return _block([row[0] for row in rows], [row[1] for row in rows], dimensions(connection) or 0, path)
+    known = length or dimensions(connection) or 0
+    return _block([row[0] for row in rows], [row[1] for row in rows], known, path)
 
 
 def nearest(connection: sqlite3.Connection, unit: Vectors, ranges: Iterable[Range], limit: int, path: str) -> Best:
@@ -110,6 +136,6 @@ def nearest(connection: sqlite3.Connection, unit: Vectors, ranges: Iterable[Rang
 
 
 def _block(ids: list[int], raw: list[bytes], length: int, path: str) -> Block:
-    if any(len(vector) != 4 * length for vector in raw):
+    if {len(vector) for vector in raw} - {4 * length}:
         raise DatabaseUnavailable(path=path, reason=N_("the file is damaged"))
     return Block(np.array(ids, np.int64), np.frombuffer(b"".join(raw), "<f4").reshape(len(ids), length))
