@@ -38,6 +38,7 @@ from services.knowledge.stores import Stores
 from services.knowledge.types import DocumentState
 from services.store import StateStore
 from services.worker.jobs import CONCURRENCY
+from tests.fakes.documents import write_raw_pdf
 
 LINE = "Line {n}: the pump of hall {m} was serviced in spring; 第{m}号水泵每年春季保养一次，并检查密封件。 "
 BUDGET_MS = 5.0
@@ -80,15 +81,16 @@ def documents(folder: Path | None, pages: int | None, files: int) -> Iterator[tu
 
 
 def pdf(pages: int) -> bytes:
-    """A PDF of full pages."""
-    from fpdf import FPDF
+    """A PDF of full pages: some 2,200 characters in 24 lines each."""
+    with tempfile.TemporaryDirectory() as folder:
+        contents = (b"BT /F1 9 Tf 30 760 Td 24 TL " + page_lines(page) + b"ET" for page in range(pages))
+        return write_raw_pdf(Path(folder, "long.pdf"), list(contents)).read_bytes()
 
-    made = FPDF()
-    made.set_font("Helvetica", size=9)
-    for page in range(pages):
-        made.add_page()
-        made.multi_cell(0, 5, "".join(f"Page {page} line {n}: the pump of hall {n} was serviced. " for n in range(40)))
-    return bytes(made.output())
+
+def page_lines(page: int) -> bytes:
+    """What a page shows, line by line, as a content stream."""
+    lines = (f"Page {page} line {n}: the pump of hall {n * page % 997} was serviced in spring" for n in range(24))
+    return "".join(f"({line}, and its seals were looked at.) ' " for line in lines).encode()
 
 
 def measure(home: Path, files: Iterator[tuple[str, bytes]]) -> None:

@@ -43,7 +43,13 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(200 * MIB, ge=1, description=N_("largest file that a knowledge base takes"))
     max_pages: int = Field(20_000, ge=1, description=N_("most pages that are read of one document"))
     max_characters: int = Field(20_000_000, ge=1, description=N_("most characters that are read of one document"))
-    read_timeout_s: int = Field(300, ge=1, description=N_("longest time that reading one document may take"))
+    read_timeout_s: int = Field(
+        300,
+        ge=1,
+        description=N_(
+            "longest time that reading a document may take for a page; in all, as long and 0.2 s for each page"
+        ),
+    )
     read_memory_bytes: int = Field(
         4 * GIB, ge=256 * MIB, description=N_("most memory that reading one document may take")
     )

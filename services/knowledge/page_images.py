@@ -20,7 +20,7 @@ from services.core.errors import InvalidValue, from_row
 from services.core.i18n import N_
 from services.core.units import GIB, MIB
 from services.knowledge.loaders import drawing
-from services.knowledge.loaders.confined import Confined, OutOfTime
+from services.knowledge.loaders.confined import Allowance, Confined, OutOfTime
 from services.knowledge.loaders.protocol import Limits
 
 WIDTHS_PX = range(16, 4001)
@@ -63,7 +63,7 @@ class PageImages:
             picture, error = Path(scratch, "page.png"), Path(scratch, "error.json")
             arguments = (drawing.Wanted(original, name, page, width_px), self._limits, str(picture), str(error))
             with contextlib.suppress(OutOfTime):  # said below, for then there is no picture
-                self._confined.run(drawing.draw, arguments, self._limits.timeout_s, lambda: False)
+                self._confined.run(drawing.draw, arguments, Allowance(self._limits.timeout_s), lambda: False)
             if error.exists():
                 raise from_row(*json.loads(error.read_text("utf-8")))
             if not picture.exists():

@@ -51,7 +51,7 @@ def write_raw_pdf(path: Path, contents: Sequence[bytes]) -> Path:
             b"/Contents %d 0 R >>" % (5 + 2 * index),
             b"<< /Length %d /Filter /FlateDecode >> stream\n" % len(packed) + packed + b"\nendstream",
         ]
-    body, offsets = b"%PDF-1.7\n", []
+    body, offsets = bytearray(b"%PDF-1.7\n"), []
     for number, content in enumerate(objects, 1):
         offsets.append(len(body))
         body += b"%d 0 obj\n" % number + content + b"\nendobj\n"

@@ -17,10 +17,11 @@ import pytest
 from services.core.document_errors import ReaderCrashed, ReaderTimeout
 from services.core.errors import AppError, Encrypted, TooLarge
 from services.knowledge.loaders import child
-from services.knowledge.loaders.protocol import Limits
-from services.knowledge.loaders.reader import Cancelled, Reader
+from services.knowledge.loaders.confined import Allowance, Confined
+from services.knowledge.loaders.protocol import Aids, Limits
+from services.knowledge.loaders.reader import FORK_SERVER_MODULE, Cancelled, Reader
 from services.knowledge.types import Extracted
-from tests.fakes.documents import WORDS, write_encrypted_pdf, write_usual
+from tests.fakes.documents import WORDS, write_encrypted_pdf, write_pdf, write_usual
 
 LIMITS = Limits(pages=100, characters=1_000_000, timeout_s=60, memory_bytes=2 << 30)
 DEADLINE_S = 30.0
@@ -113,6 +114,13 @@ def test_a_hanging_file_is_ended_at_the_limit_of_time(endless):
         reader.read(endless, "endless.pdf", wanted)
     assert caught.value.params["setting"] == "read_timeout_s"
     eventually(lambda: not reading_children())
+
+
+def test_the_parent_sees_how_many_pages_were_read(tmp_path):
+    path, result = write_pdf(tmp_path / "pages.pdf", ["One", "", "Three"]), str(tmp_path / "outcome.json")
+    Confined(FORK_SERVER_MODULE).run(child.run, (str(path), "pages.pdf", LIMITS, result, Aids()), Allowance(60), wanted)
+    assert child.pages_file(result).stat().st_size == 3
+    assert child.OUTCOME.validate_json(Path(result).read_bytes()).document
 
 
 def test_cancelling_ends_the_child(reader, endless):
@@ -220,7 +228,7 @@ CONFINED = """
 import socket, subprocess, sys
 from services.knowledge.loaders import child
 from services.knowledge.loaders.protocol import Limits
-child.confine(Limits(1, 1, 30, 2 << 30))
+child.confine(Limits(1, 1, 30, 2 << 30), 30)
 for forbidden in (lambda: socket.create_connection(("127.0.0.1", 9)), lambda: socket.socket(),
                   lambda: subprocess.run(["true"]), lambda: __import__("os").system("true")):
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import multiprocessing
 import os
 import resource
@@ -27,7 +28,7 @@ from services.core.errors import AppError, TooLarge
 from services.core.units import bytes_text
 from services.knowledge.loaders.assembly import check_characters, check_pages
 from services.knowledge.loaders.detect import check_archive, choose_loader
-from services.knowledge.loaders.protocol import Aids, HelpedLoader, Limits
+from services.knowledge.loaders.protocol import PAGE_S, Aids, HelpedLoader, Limits
 from services.knowledge.types import Extracted
 
 HEAVY = ("charset_normalizer", "docx", "email.policy", "lxml.html", "markdown_it", "openpyxl", "pptx", "pypdf")
@@ -60,21 +61,31 @@ def preload() -> None:
 def run(path: str, name: str, limits: Limits, result: str, aids: Aids) -> None:
     """Read the file at `path` and write the outcome to `result`; the body of a child process."""
     threading.Thread(target=_follow_parent, daemon=True).start()
-    confine(limits)
+    confine(limits, limits.timeout_s + math.ceil(PAGE_S * limits.pages))
     logging.disable(logging.CRITICAL)  # reading libraries comment on every oddity; the outcome says what matters
-    outcome = read_here(Path(path), name, limits, aids)
+    with pages_file(result).open("wb", buffering=0) as pages:
+
+        def page_read() -> None:
+            pages.write(b".")
+
+        outcome = read_here(Path(path), name, limits, replace(aids, page_read=page_read))
     unfinished = Path(f"{result}.part")
     unfinished.write_bytes(OUTCOME.dump_json(outcome))
     unfinished.rename(result)
 
 
-def confine(limits: Limits) -> None:
+def pages_file(result: str) -> Path:
+    """The file that grows by a byte with each page that was read, for the parent to see that it goes on."""
+    return Path(f"{result}.pages")
+
+
+def confine(limits: Limits, cpu_s: int) -> None:
     """Bound this process's memory and time, and take network and programs from it.
 
     The hook cannot be removed again. It binds Python code; the native readers have no code for networks.
     """
     _lower(resource.RLIMIT_AS, limits.memory_bytes)
-    _lower(resource.RLIMIT_CPU, limits.timeout_s + CPU_GRACE_S)
+    _lower(resource.RLIMIT_CPU, cpu_s + CPU_GRACE_S)
     _lower(resource.RLIMIT_CORE, 0)
     sys.addaudithook(_deny)
 

@@ -47,7 +47,7 @@ def draw_unread(wanted: Wanted, limits: Limits, picture: str, error: str) -> Non
 
 
 def _leave(make: Callable[[Wanted], Any], wanted: Wanted, limits: Limits, picture: str, error: str) -> None:
-    confine(limits)
+    confine(limits, limits.timeout_s)
     logging.disable(logging.CRITICAL)
     try:
         unfinished = Path(f"{picture}.part")

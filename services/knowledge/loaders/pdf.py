@@ -52,6 +52,7 @@ class PdfLoader:
             if source is first and (page is None or garbled(page.text)):
                 page = _better(page, second, index)
             reading.add(page)
+            aids.page_read()
         document = reading.extracted(self.media_types[0], name)
         return with_headings(document, headings(document, source.bookmarks()))
 

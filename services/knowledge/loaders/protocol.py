@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,9 @@ from services.knowledge.loaders.decoding import looks_like_text
 from services.knowledge.positions import Piece
 from services.knowledge.types import Extracted
 
+PAGE_S = 0.2
+"""What each page that was read adds to the time that a document may take in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -21,9 +24,14 @@ class Limits:
     pages: int
     characters: int
     timeout_s: int
+    """Without getting a page further; in all as much and PAGE_S for each page."""
     memory_bytes: int
     unpacked_bytes: int = GIB
     """Of an archive's members together, before any of them is unpacked."""
+
+
+def _unheard() -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Aids:
     """Lines that text recognition (OCR) has found on pages, from 1; in Office files: on the pictures within."""
     unread: list[int] = field(default_factory=list)
     """Filled by the loader: pages or pictures whose text only text recognition could give."""
+    page_read: Callable[[], None] = field(default=_unheard, repr=False)
+    """Called by the loader for each page: whoever gets on is not hanging."""
 
 
 @dataclass(frozen=True)

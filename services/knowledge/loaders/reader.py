@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,8 +20,8 @@ from pydantic import ValidationError
 from services.core.document_errors import ReaderCrashed, ReaderTimeout
 from services.core.errors import from_row
 from services.knowledge.loaders import child, drawing
-from services.knowledge.loaders.confined import POLL_S, Cancelled, Confined, OutOfTime
-from services.knowledge.loaders.protocol import Aids, Limits
+from services.knowledge.loaders.confined import POLL_S, Allowance, Cancelled, Confined, OutOfTime
+from services.knowledge.loaders.protocol import PAGE_S, Aids, Limits
 from services.knowledge.loaders.recognition import PICTURE_WIDTH_PX, Recogniser, pieces
 from services.knowledge.positions import Piece
 from services.knowledge.types import Extracted
@@ -78,7 +79,7 @@ class Reader:
             for number in pages:
                 arguments = (replace(wanted, page=number), self._limits, str(picture), str(error))
                 with suppress(OutOfTime):
-                    self._confined.run(drawing.draw_unread, arguments, PICTURE_TIMEOUT_S, given_up)
+                    self._confined.run(drawing.draw_unread, arguments, Allowance(PICTURE_TIMEOUT_S), given_up)
                 lines = read(picture) if picture.exists() else ()
                 picture.unlink(missing_ok=True)
                 if given_up():
@@ -115,10 +116,9 @@ class Reader:
         """One child's outcome; None where it crashed."""
         with tempfile.TemporaryDirectory(prefix="lectern-read-") as folder:
             result = Path(folder, "outcome.json")
+            allowance = Allowance(self._limits.timeout_s, PAGE_S, partial(_pages_read, str(result)))
             try:
-                self._confined.run(
-                    child.run, (str(path), name, self._limits, str(result), aids), self._limits.timeout_s, given_up
-                )
+                self._confined.run(child.run, (str(path), name, self._limits, str(result), aids), allowance, given_up)
             except OutOfTime:
                 seconds = self._limits.timeout_s
                 raise ReaderTimeout(name=name, seconds=seconds, setting="read_timeout_s") from None
@@ -126,6 +126,13 @@ class Reader:
                 return child.OUTCOME.validate_json(result.read_bytes())
             except (FileNotFoundError, ValidationError):
                 return None
+
+
+def _pages_read(result: str) -> int:
+    try:
+        return child.pages_file(result).stat().st_size
+    except FileNotFoundError:
+        return 0  # the child has not begun yet
 
 
 def _document(outcome: child.Outcome, name: str) -> Extracted:
