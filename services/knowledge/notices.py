@@ -33,6 +33,9 @@ TEMPLATES = {
     "encoding_guessed": N_("The file does not say its text encoding; it was read as {encoding}, which may be wrong."),
     "chunks_split_at_window": N_("{count} chunks were longer than the embedder can read and were cut again."),
     "passages_not_rewritten": N_("{count} passages could not be rewritten into statements and stay as they are."),
+    "words_too_common": N_(
+        "All words of the question are in so many passages that they tell nothing; name what it is about."
+    ),
     "words_only": N_("Searched by words only, for the embedder could not be asked: {reason}"),
 }
 

@@ -51,7 +51,10 @@ def retrieve(store: BaseStore, embedder: Callable[[], Embedder], query: str, opt
     if not counts.chunks:
         return SearchResult(search.question, options.mode, {}, (), counts.documents, pending)
     mode, vector, notices = _question_vector(search)
-    hits = _hits(search, _candidates(search, mode, vector))
+    candidates, cut = _candidates(search, mode, vector)
+    if cut:
+        notices = (*notices, Notice("words_too_common"))
+    hits = _hits(search, candidates)
     return SearchResult(search.question, mode, search.watch.timings_ms, hits, counts.documents, pending, notices)
 
 
@@ -80,11 +83,15 @@ def _question_vector(search: Search) -> tuple[SearchMode, Vectors | None, tuple[
         return SearchMode.LEXICAL, None, (Notice("words_only", {"error": [error.code, error.params]}),)
 
 
-def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> list[Candidate]:
-    """What the ways bring, with the score of each way for all of them, best first."""
+def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> tuple[list[Candidate], bool]:
+    """What the ways bring, with the score of each way for all of them, best first; and whether words were cut short.
+
+    What only some of the chunks were compared by has no say where there is another way.
+    """
     store, options, limit, watch = search.store, search.options, search.limit, search.watch
     cosines: dict[int, float] = {}
     shares: dict[int, float] = {}
+    cut = False
     if vector is not None:
         with watch.step("dense"):
             cosines = {hit.chunk_id: hit.score for hit in store.search(vector, limit, options.filter)}
@@ -92,14 +99,16 @@ def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> lis
     if mode is not SearchMode.DENSE:
         with watch.step("lexical"):
             found = store.search_words(search.question, limit, options.filter, dense_order)
-            shares = {hit.chunk_id: hit.score for hit in found}
+            cut = found.cut
+            if not cut or mode is SearchMode.LEXICAL:
+                shares = {hit.chunk_id: hit.score for hit in found.hits}
     with watch.step("fuse"):
         lexical_order = sorted(shares, key=lambda chunk_id: (-shares[chunk_id], chunk_id))[:limit]
         if vector is not None:
             missing = [chunk_id for chunk_id in shares if chunk_id not in cosines]
             cosines |= {key: float(stored @ vector) for key, stored in store.vectors(missing).items()}
         ways = [Candidate(key, cosines.get(key), shares.get(key, 0.0)) for key in {**cosines, **shares}]
-        return fused(ways, mode, options, store.cosine_scale(), dense_order, lexical_order)
+        return fused(ways, mode, options, store.cosine_scale(), dense_order, lexical_order), cut
 
 
 def _hits(search: Search, candidates: Sequence[Candidate]) -> tuple[Hit, ...]:

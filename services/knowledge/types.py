@@ -211,6 +211,15 @@ class LexicalHit:
 
 
 @dataclass(frozen=True, slots=True)
+class LexicalHits:
+    """What a search by words found, best first."""
+
+    hits: tuple[LexicalHit, ...] = ()
+    cut: bool = False
+    """All words of the question are in so many chunks that only some of these were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredChunk:
     """A chunk with where it comes from."""
 

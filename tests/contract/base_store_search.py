@@ -13,7 +13,7 @@ from tests.contract.base_store_steps import EMBEDDER, Suite, content, ingest, ke
 
 def words_found(store: BaseStore, query: str, wanted: SearchFilter | None = None) -> list[str]:
     """The documents that have a question's words, best first."""
-    hits = store.search_words(query, 100, wanted or SearchFilter())
+    hits = store.search_words(query, 100, wanted or SearchFilter()).hits
     return [chunk.document for chunk in store.chunks([hit.chunk_id for hit in hits])]
 
 
@@ -47,13 +47,13 @@ class SearchingByWords(Suite):
     @pytest.mark.parametrize("query", ["", "?!", '"', "NEAR(a b)", "a AND", "*", "-", "\0", "\ud800", "zebra"])
     def test_a_question_without_known_words_finds_nothing(self, store: BaseStore, query: str) -> None:
         ingest(store, "x.txt", "one two three")
-        assert store.search_words(query, 10) == []
+        assert store.search_words(query, 10).hits == ()
 
     def test_the_chunk_with_the_rarer_word_is_first_and_scores_are_shares(self, store: BaseStore) -> None:
         for number in range(6):
             ingest(store, f"{number}.txt", f"pump {number}")
         ingest(store, "rare.txt", "pump cavitation")
-        hits = store.search_words("cavitation of the pump", 3)
+        hits = store.search_words("cavitation of the pump", 3).hits
         assert [chunk.document for chunk in store.chunks([hits[0].chunk_id])] == ["rare.txt"]
         assert len(hits) == 3 and all(0 < hit.score <= 1 for hit in hits)
         assert hits[0].score > 0.3 > hits[1].score
@@ -62,9 +62,9 @@ class SearchingByWords(Suite):
         for number in range(1, 4):
             ingest(store, f"{number}.txt", "pump " * number)
         ingest(store, "other.txt", "seal")
-        best = [hit.chunk_id for hit in store.search_words("pump", 3)]
-        other = store.search_words("seal", 1)[0].chunk_id
-        asked = store.search_words("pump", 1, also=[best[2], other, 10**9])
+        best = [hit.chunk_id for hit in store.search_words("pump", 3).hits]
+        other = store.search_words("seal", 1).hits[0].chunk_id
+        asked = store.search_words("pump", 1, also=[best[2], other, 10**9]).hits
         assert {best[0], best[2]} <= {hit.chunk_id for hit in asked} <= set(best)
 
     def test_only_what_answers_is_found(self, store: BaseStore) -> None:

@@ -170,7 +170,7 @@ def test_a_rebuild_mends_what_searches_use(store: LocalBaseStore, tmp_path: Path
     store.rebuild(lambda step, done, total: steps.append(step))
     assert store.verify().problems == () and set(steps) == {"words", "lexical", "snapshot"}
     assert store.index_state().generation == 2 and store.counts().chunks == 600
-    assert len(store.search_words("word", 1000)) == 600 and best(store, 3) == ("3.txt", 1.0)
+    assert len(store.search_words("word", 1000).hits) == 600 and best(store, 3) == ("3.txt", 1.0)
 
 
 def test_the_scale_of_cosines_is_measured_with_a_snapshot(store: LocalBaseStore, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_wish_is_fulfilled_and_tells_what_was_found(here: Place, kind: UpkeepK
     originals = [said for said in done.report.problems if "original" in said]
     assert len(no_words) == 1 and len(originals) == 1
     if kind is UpkeepKind.REBUILD:
-        assert done.report.problems == tuple(originals) and store.search_words("words", 5)
+        assert done.report.problems == tuple(originals) and store.search_words("words", 5).hits
 
 
 def test_a_wish_that_cannot_be_fulfilled_says_why(here: Place) -> None:

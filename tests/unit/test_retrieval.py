@@ -66,7 +66,7 @@ def test_fused_scores_are_the_weighted_sum_of_both(store: LocalBaseStore) -> Non
     query, scale = "the pump hums loudly", store.cosine_scale()
     vector = EMBEDDER.encode_queries([query])[0]
     cosines = {hit.chunk_id: hit.score for hit in store.search(vector, 50)}
-    shares = {hit.chunk_id: hit.score for hit in store.search_words(query, 50)}
+    shares = {hit.chunk_id: hit.score for hit in store.search_words(query, 50).hits}
     for hit in ask(store, query, SearchOptions(dense_weight=0.6)).hits:
         share = shares.get(hit.chunk.chunk_id, 0.0)
         expected = 0.6 * (cosines[hit.chunk.chunk_id] - scale.offset) / scale.scale + 0.4 * share

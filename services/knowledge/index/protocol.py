@@ -31,7 +31,7 @@ from services.knowledge.types import (
     DocumentState,
     Extracted,
     IndexState,
-    LexicalHit,
+    LexicalHits,
     Notice,
     Original,
     RevisionKey,
@@ -180,7 +180,7 @@ class BaseStore(Protocol):
 
     def search_words(
         self, query: str, limit: int, wanted: SearchFilter = EVERYTHING, also: Sequence[int] = ()
-    ) -> list[LexicalHit]:
+    ) -> LexicalHits:
         """The visible chunks of the wanted documents that have the question's words, best first.
 
         `also`: chunks whose score is asked for too; those that have none of the words are not in the answer.

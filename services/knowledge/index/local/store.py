@@ -31,7 +31,7 @@ from services.knowledge.types import (
     DocumentState,
     Extracted,
     IndexState,
-    LexicalHit,
+    LexicalHits,
     Notice,
     Original,
     RevisionKey,
@@ -216,7 +216,7 @@ class LocalBaseStore:
 
     def search_words(
         self, query: str, limit: int, wanted: SearchFilter = EVERYTHING, also: Sequence[int] = ()
-    ) -> list[LexicalHit]:
+    ) -> LexicalHits:
         """The wanted chunks with the rarest words of a question, best first, and those of `also` that have any."""
         with self._connections.reading() as connection:
             return self._lexical.search(connection, query, limit, wanted, also)
