@@ -19,7 +19,7 @@ POLL_S = 1.0
 KINDS = {
     "memory": N_("vectors in memory, all compared"),
     "flat": N_("snapshot on disk, all compared"),
-    "ivf_sq8": N_("snapshot on disk, the nearest cells compared"),
+    "ivf_fp16": N_("snapshot on disk, the nearest cells compared"),
 }
 STEPS = {
     "": N_("Waiting for the worker"),

@@ -285,7 +285,7 @@ class IndexState:
     """How the vectors of a base are searched. `generation` 0: all of them are in memory, for there are few."""
 
     kind: str
-    """memory; flat: a mapped snapshot, exact; ivf_sq8: a mapped snapshot of 8-bit vectors in cells."""
+    """memory; flat: a mapped snapshot, exact; ivf_fp16: a mapped snapshot of vectors in cells."""
     vectors: int
     generation: int
     newer: int

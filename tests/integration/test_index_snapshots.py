@@ -72,7 +72,7 @@ def test_searches_find_the_same_before_and_after_a_snapshot(store: LocalBaseStor
     assert store.index_state().kind == "memory" and store.compaction_due()
     compact(store, tmp_path / "base")
     state = store.index_state()
-    assert (state.kind, state.generation, state.newer, state.gone) == ("ivf_sq8", 1, 0, 0)
+    assert (state.kind, state.generation, state.newer, state.gone) == ("ivf_fp16", 1, 0, 0)
     assert state.recall is not None and state.recall >= 0.95 and not store.compaction_due()
     for vector, found in zip(asked, before, strict=True):
         after = store.search(vector, 5)
@@ -120,7 +120,7 @@ def test_a_filter_is_searched_whole_whatever_the_snapshot(store: LocalBaseStore,
     assert best(store, 4, media_types=("text/plain",))[0] != "4.txt"
 
 
-@pytest.mark.parametrize("harm", ["remove", "cut", "change", "about"])
+@pytest.mark.parametrize("harm", ["remove", "cut", "change", "about", "kind"])
 def test_a_lost_snapshot_costs_nothing_but_time(store: LocalBaseStore, tmp_path: Path, harm: str) -> None:
     compact(store, tmp_path / "base")
     folder = place(tmp_path / "base", 1)
@@ -129,6 +129,8 @@ def test_a_lost_snapshot_costs_nothing_but_time(store: LocalBaseStore, tmp_path:
         (folder / INDEX).unlink()
     elif harm == "about":
         (folder / ABOUT).write_text("{}")
+    elif harm == "kind":
+        (folder / ABOUT).write_text((folder / ABOUT).read_text("utf-8").replace("ivf_fp16", "ivf_sq8"), "utf-8")
     else:
         (folder / INDEX).write_bytes(index[:-100] if harm == "cut" else index[:5000] + b"\0" * 400 + index[5400:])
     other = LocalBaseStore(tmp_path / "base")

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import calibration, ranges, snapshots, vectors
 from services.knowledge.index.local.connections import Connections
-from services.knowledge.index.local.dense import current_generation, with_spare
+from services.knowledge.index.local.dense import current_generation
 from services.knowledge.index.local.ranges import Range
 from services.knowledge.index.local.snapshots import About, Snapshot, SnapshotUnusable
 from services.knowledge.index.local.vectors import Best, ChunkIds
@@ -163,15 +163,15 @@ def _flat(source: _Source) -> tuple[Any, dict[str, Any]]:
     index: Any = faiss.IndexIDMap(faiss.IndexFlatIP(source.dimensions))
     for block in source.blocks():
         index.add_with_ids(block.vectors, block.ids)
-    return index, {"kind": "flat", "cells": 1, "probes": 1, "recall": 1.0}
+    return index, {"kind": snapshots.FLAT, "cells": 1, "probes": 1, "recall": 1.0}
 
 
 def _cells(source: _Source) -> tuple[Any, dict[str, Any]]:
-    """Cells of 8-bit vectors, and as many of them looked at as the recall takes."""
+    """Cells of vectors in half precision, and as many of them looked at as the recall takes."""
     import faiss
 
     cells = max(LEAST_CELLS, min(MOST_CELLS, math.isqrt(source.total)))
-    index: Any = faiss.index_factory(source.dimensions, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(source.dimensions, f"IVF{cells},SQfp16", faiss.METRIC_INNER_PRODUCT)
     index.cp.max_points_per_centroid = SAMPLES_FOR_CELL
     index.train(source.sample(SAMPLES_FOR_CELL * cells).vectors)
     queries = source.sample(PROBED_QUERIES)
@@ -182,7 +182,7 @@ def _cells(source: _Source) -> tuple[Any, dict[str, Any]]:
         truth = [best.and_(block.ids, row, RECALL_AT + 1) for best, row in zip(truth, scores, strict=True)]
     expected = [best.ids[best.ids != own][:RECALL_AT] for best, own in zip(truth, queries.ids, strict=True)]
     probes, recall = _enough_probes(index, cells, queries.vectors, expected)
-    return index, {"kind": "ivf_sq8", "cells": cells, "probes": probes, "recall": recall}
+    return index, {"kind": snapshots.CELLS, "cells": cells, "probes": probes, "recall": recall}
 
 
 def _enough_probes(index: Any, cells: int, queries: Vectors, expected: list[ChunkIds]) -> tuple[int, float]:
@@ -191,7 +191,7 @@ def _enough_probes(index: Any, cells: int, queries: Vectors, expected: list[Chun
     while recall < ENOUGH_RECALL and probes < cells:
         probes = min(cells, 2 * probes)
         index.nprobe = probes
-        _, found = index.search(queries, with_spare(RECALL_AT + 1))
+        _, found = index.search(queries, RECALL_AT + 1)
         shares = [np.isin(ids, row).mean() for ids, row in zip(expected, found, strict=True) if len(ids)]
         recall = float(np.mean(shares))
     return min(cells, FARTHER * probes), round(recall, 4)

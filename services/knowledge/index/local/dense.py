@@ -18,7 +18,7 @@ from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.index.local import ranges, vectors
 from services.knowledge.index.local.ranges import Bits, Range
 from services.knowledge.index.local.snapshots import Snapshot, SnapshotUnusable
-from services.knowledge.index.local.vectors import Best, Block, ChunkIds
+from services.knowledge.index.local.vectors import Best, Block
 from services.knowledge.search_types import EVERYTHING, SearchFilter
 from services.knowledge.types import DenseHit
 
@@ -30,8 +30,6 @@ HELD_VECTORS = 50_000
 """Most vectors in memory; where more are not in a snapshot, searches read the base's file until there is one."""
 SMALL_BLOCK = 2048
 """Vectors; smaller blocks become one, for each block of a search costs time of its own."""
-SPARE, SPARE_SHARE = 2, 0.1
-"""Candidates beyond those asked for, where the snapshot's own cosines are rounded and the stored vectors decide."""
 NEWEST = "SELECT (SELECT MAX(change) FROM visibility), (SELECT value FROM meta WHERE key = 'snapshot')"
 
 
@@ -98,7 +96,8 @@ class DenseIndex:
 
     def view(self, connection: sqlite3.Connection) -> View:
         """What searches look at, as of the connection's view of the base or later."""
-        change, generation = map(int, (number or 0 for number in connection.execute(NEWEST).fetchone()))
+        newest = connection.execute(NEWEST).fetchone()
+        change, generation = newest[0] or 0, newest[1] or 0
         found = self._view
         if found is None or found.behind(change, generation):
             with self._changing:
@@ -126,25 +125,8 @@ class DenseIndex:
             allowed, count = view.allowed, view.mapped
         else:
             allowed, count = ranges.bits(only), ranges.size(only) - sum(len(block.ids) for block in blocks)
-        return best.and_(*self._mapped(connection, view.snapshot, unit, top_k, allowed, count), top_k)
-
-    def _mapped(
-        self,
-        connection: sqlite3.Connection,
-        snapshot: Snapshot,
-        unit: Vectors,
-        top_k: int,
-        allowed: Bits | None,
-        count: int,
-    ) -> tuple[ChunkIds, Vectors]:
-        """Of the snapshot: its own cosines where they are exact, those of the stored vectors where they are not."""
         _keep_to_one_thread()
-        limit = max(1, min(top_k if snapshot.exact else with_spare(top_k), count))
-        ids, cosines = snapshot.search(unit, limit, allowed, count)
-        if snapshot.exact:
-            return ids, cosines
-        stored = vectors.of_chunks(connection, ids.tolist(), self._path, self._dimensions)
-        return stored.ids, stored.vectors @ unit
+        return best.and_(*view.snapshot.search(unit, max(1, min(top_k, count)), allowed, count), top_k)
 
     def _next(self, connection: sqlite3.Connection, before: View | None, change: int, generation: int) -> View:
         if before is None or before.generation != generation or before.blocks is None:
@@ -200,11 +182,6 @@ class DenseIndex:
         """What is gone of the snapshot: what went and was not held in memory."""
         held = np.concatenate([block.ids for block in view.blocks or ()] or [np.empty(0, np.int64)])
         return (*view.gone, *(bounds for bounds in went if not ranges.holds([bounds], held).any()))
-
-
-def with_spare(top_k: int) -> int:
-    """How many candidates a snapshot of rounded vectors is asked for."""
-    return top_k + SPARE + int(SPARE_SHARE * top_k)
 
 
 def current_generation(connection: sqlite3.Connection) -> int:

@@ -22,6 +22,7 @@ from services.knowledge.index.local.ranges import Bits
 from services.knowledge.index.local.vectors import ChunkIds
 
 FOLDER, INDEX, ABOUT = "snapshots", "vectors.faiss", "about.json"
+FLAT, CELLS = "flat", "ivf_fp16"
 ENDS_BYTES = 1 << 20
 """How much of a file's beginning and end is summed at each opening; `verify` sums all of it."""
 
@@ -33,7 +34,8 @@ class About:
     generation: int
     change: int
     kind: str
-    """flat: exact. ivf_sq8: cells of 8-bit vectors, of which `probes` are looked at."""
+    """flat: every vector is compared. ivf_fp16: `probes` cells of vectors in half precision, whose cosines are off by
+    some hundred-thousandths."""
     vectors: int
     dimensions: int
     last_id: int
@@ -60,6 +62,8 @@ class Snapshot:
         folder = place(base_folder, generation)
         try:
             self.about = About(**json.loads((folder / ABOUT).read_text("utf-8")))
+            if self.about.kind not in (FLAT, CELLS):
+                raise SnapshotUnusable(f"{folder.name} is of a kind that is not made any more")
             if (self.about.size_bytes, self.about.checksum) != _ends(folder / INDEX):
                 raise SnapshotUnusable(f"{folder.name} is not what was written")
             self._index = _opened(folder / INDEX)
@@ -70,22 +74,17 @@ class Snapshot:
         self._usual = self._made(None, self.about.probes)
 
     def search(self, unit: Vectors, limit: int, allowed: Bits | None, allowed_count: int) -> tuple[ChunkIds, Vectors]:
-        """The nearest vectors among the allowed ones (None: all), with cosines that may be rounded.
+        """The nearest vectors among the allowed ones (None: all), with their cosines.
 
         Where too few are found in the cells that are near, all cells are looked at.
         """
         wanted = min(limit, allowed_count)
         for probes in (self._probes(allowed_count), self.about.cells):
             scores, ids = self._index.search(unit[None], limit, params=self._parameters(allowed, probes))
-            found = ids[0] >= 0
-            if found.sum() >= wanted:
+            found = np.count_nonzero(ids[0] >= 0)  # what is missing stands at the end
+            if found >= wanted:
                 break
-        return ids[0][found], scores[0][found]
-
-    @property
-    def exact(self) -> bool:
-        """Whether its cosines are those of the stored vectors."""
-        return self.about.kind == "flat"
+        return ids[0, :found], scores[0, :found]
 
     def _probes(self, allowed_count: int) -> int:
         """The fewer vectors are allowed, the more cells are looked at."""
@@ -96,7 +95,7 @@ class Snapshot:
         import faiss
 
         faiss_: Any = faiss
-        if self.exact:
+        if self.about.kind == FLAT:
             return np.array(faiss_.rev_swig_ptr(self._index.id_map.data(), self.about.vectors))
         lists = self._index.invlists
         sizes = [lists.list_size(cell) for cell in range(self.about.cells)]
@@ -111,7 +110,9 @@ class Snapshot:
 
         faiss_: Any = faiss  # its stubs do not know what its Python layer takes
         chosen = {} if allowed is None else {"sel": faiss_.IDSelectorBitmap(allowed)}
-        return faiss_.SearchParameters(**chosen) if self.exact else faiss_.SearchParametersIVF(nprobe=probes, **chosen)
+        if self.about.kind == FLAT:
+            return faiss_.SearchParameters(**chosen)
+        return faiss_.SearchParametersIVF(nprobe=probes, **chosen)
 
 
 def place(base_folder: Path, generation: int) -> Path:

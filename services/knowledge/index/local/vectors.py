@@ -113,18 +113,13 @@ def blocks(connection: sqlite3.Connection, ranges: Iterable[Range], path: str) -
         yield _block(ids, raw, length, path)
 
 
-def of_chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int], path: str, length: int | None = None) -> Block:
-    """The vectors of these chunks, in the order of their ids; one that has none is left out.
-
-    Args:
-        length: the base's dimensions, where they are known already.
-    """
+def of_chunks(connection: sqlite3.Connection, chunk_ids: Sequence[int], path: str) -> Block:
+    """The vectors of these chunks, in the order of their ids; one that has none is left out."""
     rows = connection.execute(
         "SELECT chunk_id, vector FROM vectors WHERE chunk_id IN (SELECT value FROM json_each(?)) ORDER BY chunk_id",
         (json.dumps([int(chunk_id) for chunk_id in chunk_ids]),),
     ).fetchall()
-    known = length or dimensions(connection) or 0
-    return _block([row[0] for row in rows], [row[1] for row in rows], known, path)
+    return _block([row[0] for row in rows], [row[1] for row in rows], dimensions(connection) or 0, path)
 
 
 def nearest(connection: sqlite3.Connection, unit: Vectors, ranges: Iterable[Range], limit: int, path: str) -> Best:
