@@ -52,7 +52,7 @@ with frame.page(N_("Knowledge")) as services:
     documents.refused_files()
     if summary.counts.documents:
         try_search(services, summary.base)
-        documents.document_list(services, summary.base)
+        documents.document_list(services, summary)
         feedback.golden_list(services, summary.base.id)
         upkeep(services, summary.base)
     else:

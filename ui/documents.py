@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from services.core.errors import AppError, Encrypted, from_row
 from services.core.i18n import N_
 from services.core.units import bytes_text, milliseconds_text
 from services.knowledge.notices import render as render_notice
+from services.knowledge.service import BaseSummary
 from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
 from services.store.bases import BaseRecord
@@ -39,7 +41,7 @@ _WORDS = """
 """
 """Streamlit's own words in the field are English and cannot be set."""
 LOCKED = (Encrypted.code, PasswordWrong.code)
-ORDER = {DocumentState.FAILED: 1, DocumentState.READY: 3, DocumentState.CANCELLED: 2}
+PAGE, FILTER = "knowledge.page", "knowledge.filter"
 
 
 def upload(services: Services, base: BaseRecord) -> None:
@@ -80,43 +82,40 @@ def refused_files() -> None:
         errors.show(error)
 
 
-def document_list(services: Services, base: BaseRecord) -> None:
-    """Every document with its state; it refreshes by itself while something is under way."""
-    pending = any(not document.state.settled for document in services.knowledge.documents(base))
-    st.fragment(run_every=POLL_S if pending else None)(_list)(services, base, pending)
+def document_list(services: Services, summary: BaseSummary) -> None:
+    """Every document with its state, in pages; it refreshes by itself while something is under way."""
+    pending = summary.counts.settled < summary.counts.documents
+    st.fragment(run_every=POLL_S if pending else None)(_list)(services, summary.base, pending)
 
 
 def _list(services: Services, base: BaseRecord, was_pending: bool) -> None:
     with errors.shown():
-        documents = services.knowledge.documents(base)
-        pending = [document for document in documents if not document.state.settled]
+        counts = services.knowledge.summary(base).counts
+        pending = counts.settled < counts.documents
         if was_pending and not pending:
             st.rerun()
-        _overall(documents, pending)
+        if pending:
+            progress_row(_("Working on your files"), counts.settled, counts.documents, _("files"))
         with st.container(horizontal=True, vertical_alignment="center"):
-            shown = _chosen(documents)
-            pages = max(1, -(-len(shown) // PAGE_SIZE))
-            page = st.pagination(pages, key="knowledge.page") if pages > 1 else 1
+            shown = _page(services, base, counts.documents)
         with st.container(gap="xsmall"):
-            for document in shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
+            for document in shown:
                 _document(services, base, document)
 
 
-def _overall(documents: list[DocumentRow], pending: list[DocumentRow]) -> None:
-    if pending:
-        settled = len(documents) - len(pending)
-        progress_row(_("Working on your files"), settled, len(documents), _("files"))
-
-
-def _chosen(documents: list[DocumentRow]) -> list[DocumentRow]:
-    """Unfinished ones first, then failed ones, then by name; those whose name contains what was typed."""
-    ordered = sorted(documents, key=lambda document: (ORDER.get(document.state, 0), document.name.casefold()))
-    if len(documents) <= PAGE_SIZE:
-        return ordered
-    wanted = st.text_input(
-        _("Find a document"), key="knowledge.filter", placeholder=_("part of its name"), label_visibility="collapsed"
-    )
-    return [document for document in ordered if wanted.casefold() in document.name.casefold()]
+def _page(services: Services, base: BaseRecord, documents: int) -> Sequence[DocumentRow]:
+    """The documents of the page that the reader is at; only those whose name contains what was typed."""
+    part, wanted = "", st.session_state.get(PAGE, 1)
+    if documents > PAGE_SIZE:
+        part = st.text_input(
+            _("Find a document"), key=FILTER, placeholder=_("part of its name"), label_visibility="collapsed"
+        )
+    listing = services.knowledge.listed(base, PAGE_SIZE, (wanted - 1) * PAGE_SIZE, part)
+    pages = max(1, -(-listing.found // PAGE_SIZE))
+    page = st.pagination(pages, key=PAGE) if pages > 1 else 1
+    if page != wanted:  # there are fewer pages than there were
+        listing = services.knowledge.listed(base, PAGE_SIZE, (page - 1) * PAGE_SIZE, part)
+    return listing.documents
 
 
 def _document(services: Services, base: BaseRecord, document: DocumentRow) -> None:

@@ -28,6 +28,7 @@ STEPS = {
     "mmr": N_("sorting out {time}"),
 }
 MOST_DOCUMENTS = 500
+"""As many as a field can offer."""
 SHOWN_CHARACTERS = 700
 
 
@@ -54,7 +55,7 @@ def try_search(services: Services, base: BaseRecord) -> None:
 
 
 def _filter(services: Services, base: BaseRecord) -> SearchFilter:
-    rows = services.knowledge.documents(base)[:MOST_DOCUMENTS]
+    rows = services.knowledge.listed(base, MOST_DOCUMENTS, answering=True).documents
     names = {row.document_id: row.name for row in rows}
     types = sorted({row.media_type for row in rows if row.media_type})
     with st.popover(_("Only some documents"), icon=":material/filter_alt:"):

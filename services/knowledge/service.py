@@ -34,6 +34,7 @@ from services.knowledge.types import (
     DocumentState,
     Extracted,
     IndexState,
+    Listing,
     RevisionKey,
     SearchResult,
     Surroundings,
@@ -183,6 +184,16 @@ class KnowledgeService:
     def documents(self, base: BaseRecord) -> list[DocumentRow]:
         """All documents of a base, by name."""
         return self._stores.of(base).documents()
+
+    def listed(
+        self, base: BaseRecord, limit: int, offset: int = 0, part: str = "", *, answering: bool = False
+    ) -> Listing:
+        """So many documents as a list shows them: what is not ready first; only those whose name contains `part`.
+
+        Args:
+            answering: only those that searches find, all by name.
+        """
+        return self._stores.of(base).listed(limit, offset, part, answering=answering)
 
     def document(self, base: BaseRecord, reference: str) -> DocumentRow:
         """A document by id or name. Raises: DocumentNotFound."""

@@ -184,6 +184,15 @@ class DocumentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of the list of documents."""
+
+    documents: tuple[DocumentRow, ...]
+    found: int
+    """How many there are on all pages."""
+
+
+@dataclass(frozen=True, slots=True)
 class BaseCounts:
     """Counts of what searches find now."""
 

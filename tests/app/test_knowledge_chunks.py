@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.app import Services
 from services.knowledge.chunking.registry import chunker_spec
 from services.knowledge.loaders.reader import Reader
 from tests.app.pages import field, labels, opened, parameter, press, put, speak, words
+from ui.chunks import view
 
 TEXT = b"# Pond\n\n" + b"The pond holds koi. It was dug in 1962. " * 40
 
@@ -28,6 +31,21 @@ def test_the_chunks_of_a_document_are_shown_with_their_sizes(services: Services,
     assert "Apply to this base" not in labels(app)
     press(app, "Back to the documents")
     assert "lectern-chunks" not in words(app) and "pond.md" in words(app)
+
+
+def test_of_many_documents_any_one_can_be_opened(
+    services: Services, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "MOST_DOCUMENTS", 1)
+    base = services.knowledge.create("Garden")
+    put(services, base, reader, apple_md=b"Apples.", pond_md=TEXT)
+    last = services.knowledge.document(base, "pond.md")
+    for asked in (last.document_id, "pond.md"):
+        app = opened("2_Knowledge", chunks=asked)
+        assert field(app, "Document").value == parameter(app, "chunks") == last.document_id
+        assert field(app, "Document").options[:2] == ["apple.md", "pond.md"]
+    app = opened("2_Knowledge", chunks="gone.md")
+    assert field(app, "Document").options[0] == "apple.md" and "Apples." in texts(words(app))[0]
 
 
 def test_a_changed_parameter_shows_its_result_beside_the_old_one_and_embeds_nothing(

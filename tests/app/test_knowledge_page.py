@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from services.app import Services
+from services.knowledge.index.local import rows
 from services.knowledge.loaders.reader import Reader
-from services.knowledge.types import DocumentState
+from services.knowledge.types import DocumentRow, DocumentState, Original
 from tests.app.pages import field, labels, opened, press, put, speak, words
 from tests.fakes.documents import write_encrypted_pdf
 from ui import wiring
@@ -145,6 +147,41 @@ def test_many_documents_come_in_pages_and_are_found_by_a_part_of_their_name(serv
     field(app, "Find a document").set_value("")
     app.run()
     assert not app.exception and "note 00.txt" in words(app)
+
+
+def test_a_page_of_documents_is_all_that_is_read_of_a_large_base(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = services.knowledge.create("Garden")
+    store = services.stores.of(base)
+    for number in range(300):
+        store.add(f"note {number:03d}.txt", Original(f"{number:064x}", 3))
+    read, made = [], rows._document
+
+    def counted(row: sqlite3.Row) -> DocumentRow:
+        read.append(row["document_id"])
+        return made(row)
+
+    monkeypatch.setattr(rows, "_document", counted)
+    app = opened("2_Knowledge")
+    assert words(app).count("</span>queued</span>") == 20 and len(read) == 20
+    field(app, "Find a document").set_value("29")
+    read.clear()
+    app.run()
+    assert words(app).count("</span>queued</span>") == 13 and len(read) == 13
+
+
+def test_a_page_that_is_gone_leads_back_to_the_first(services: Services) -> None:
+    base = services.knowledge.create("Garden")
+    store = services.stores.of(base)
+    added = [store.add(f"note {number:02d}.txt", Original(f"{number:064x}", 3)) for number in range(45)]
+    app = opened("2_Knowledge")
+    app.pagination[0].set_value(3)
+    app.run()
+    for row in added[:10]:
+        store.remove(row.document_id)
+    app.run()
+    assert "note 10.txt" in words(app) and words(app).count("</span>queued</span>") == 20
 
 
 def test_the_base_in_the_address_is_the_one_that_is_shown(services: Services) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from services.knowledge.index.protocol import BaseStore
-from services.knowledge.types import DocumentState
+from services.knowledge.types import DocumentState, Notice
 from tests.contract.base_store_steps import Suite, content, found, ingest, key_of, known, names_found, prepare
 
 
@@ -152,6 +152,57 @@ class NamesAndContents(Suite):
         assert store.remove(other.document_id)
         assert not store.remove(other.document_id)
         assert store.documents() == [] and found(store, "one") == [] and store.originals() == set()
+
+    def test_the_list_has_what_is_not_ready_first_and_comes_in_pages(self, store: BaseStore) -> None:
+        for name in ("Zebra", "apple", "Élan", "文件"):
+            ingest(store, name, f"about {name}")
+        cancelled, failed = (store.add(name, content(name)) for name in ("kiwi", "lime"))
+        assert store.cancel(cancelled.document_id) and store.fail(key_of(failed), Notice("damaged"))
+        store.add("waits", content("waits"))
+        names = ["waits", "lime", "kiwi", "apple", "Zebra", "Élan", "文件"]
+        every = store.listed(10)
+        assert ([row.name for row in every.documents], every.found) == (names, 7)
+        assert sorted(every.documents, key=lambda row: row.name) == store.documents()
+        pages = [store.listed(3, offset) for offset in (0, 3, 6, 9)]
+        assert [row.name for page in pages for row in page.documents] == names and {page.found for page in pages} == {7}
+        assert store.listed(0).documents == () and store.listed(0).found == 7
+
+    def test_the_list_is_narrowed_by_a_part_of_the_name_in_any_case(self, store: BaseStore) -> None:
+        for name in ("Straße 1.txt", "STRASSE 2.txt", "Élan_100%.txt", "plain.txt"):
+            ingest(store, name, f"about {name}")
+
+        def names(part: str) -> list[str]:
+            listing = store.listed(10, part=part)
+            assert listing.found == len(listing.documents)
+            return [row.name for row in listing.documents]
+
+        assert names("strasse") == ["Straße 1.txt", "STRASSE 2.txt"] and names("_100%") == ["Élan_100%.txt"]
+        assert names("e\u0301LAN") == ["Élan_100%.txt"] and names("%") == ["Élan_100%.txt"]
+        assert names("a_n") == names("nowhere") == []
+        page = store.listed(1, 1, "strasse")
+        assert ([row.name for row in page.documents], page.found) == (["STRASSE 2.txt"], 2)
+
+    def test_the_list_of_what_answers_is_by_name_alone(self, store: BaseStore) -> None:
+        ingest(store, "b", "old")
+        ingest(store, "a", "one")
+        store.add("b", content("new"))
+        store.add("c", content("two"))
+        listing = store.listed(10, answering=True)
+        assert ([row.name for row in listing.documents], listing.found) == (["a", "b"], 2)
+        assert [row.name for row in store.listed(10).documents] == ["b", "c", "a"]
+        assert store.listed(10, part="c", answering=True).found == 0
+
+    def test_a_document_is_listed_once_under_its_first_name(self, store: BaseStore) -> None:
+        ingest(store, "one", "shared")
+        row = ingest(store, "a second name", "shared")
+        assert row.names == ("one", "a second name")
+        assert [row.name for row in store.listed(10).documents] == ["one"]
+        assert store.listed(10, part="second").found == 0
+        store.add("one", content("another"))  # the name goes elsewhere, the content keeps the other
+        assert [row.name for row in store.listed(10).documents] == ["one", "a second name"]
+        store.add("a second name", content("another"))
+        assert [row.names for row in store.listed(10).documents] == [("one", "a second name")]
+        assert store.listed(10).found == store.counts().documents == 1
 
     def test_documents_come_by_name_and_pending_ones_oldest_first(self, store: BaseStore) -> None:
         rows = [store.add(name, content(name)) for name in ("c", "a", "文件", "b")]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
 from services.app import Services
-from services.core.errors import AppError
+from services.core.errors import AppError, DocumentNotFound
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import STRATEGIES, spec_of
 from services.knowledge.chunking.view import ChunkView
 from services.knowledge.notices import render as render_notice
 from services.knowledge.samples import plain_samples
 from services.knowledge.service import BaseSummary
-from services.knowledge.types import DocumentRow
 from services.store.bases import BaseRecord
 from ui import errors, i18n
 from ui.chunks.choice import OPTION_LABELS, choose
@@ -31,6 +31,8 @@ FIRST = "1"
 SAMPLE = "sample:"
 SEEN = "chunks.seen"
 ASKED = "chunks.asked"
+MOST_DOCUMENTS = 500
+"""As many as the field offers; any other one is opened from the list."""
 
 
 def opened() -> bool:
@@ -61,7 +63,7 @@ def _view(services: Services, summary: BaseSummary) -> None:
             if st.button(_("Back to the documents"), icon=":material/arrow_back:", type="tertiary"):
                 close_chunks()
                 st.rerun()
-            document = _document(services.knowledge.documents(base))
+            document = _document(services, base)
         left, right = st.columns(2, gap="medium")
         with left.container(border=True, height="stretch"):
             st.subheader(_("As it is now"), anchor=False)
@@ -166,12 +168,16 @@ def _said(spec: ChunkerSpec) -> str:
     return " · ".join([_(STRATEGIES[spec.key].title), sizes, *options])
 
 
-def _document(rows: list[DocumentRow]) -> str:
+def _document(services: Services, base: BaseRecord) -> str:
     """The chosen document's id, or a sample's name after `SAMPLE`."""
+    rows = list(services.knowledge.listed(base, MOST_DOCUMENTS, answering=True).documents)
+    wanted = st.query_params.get(PARAMETER, FIRST)
+    with suppress(DocumentNotFound):
+        rows.append(services.knowledge.document(base, wanted))
+        wanted = rows[-1].document_id
     names = {row.document_id: row.name for row in rows if row.chunks}
     names |= {SAMPLE + name: _("Sample: {name}", name=name) for name in plain_samples()}
-    ids, asked = list(names), st.query_params.get(PARAMETER, FIRST)
-    wanted = next((row.document_id for row in rows if row.chunks and asked in row.names), asked)
+    ids = list(names)
     chosen = st.selectbox(
         _("Document"),
         ids,

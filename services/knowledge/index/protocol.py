@@ -32,6 +32,7 @@ from services.knowledge.types import (
     Extracted,
     IndexState,
     LexicalHits,
+    Listing,
     Notice,
     Original,
     RevisionKey,
@@ -65,6 +66,17 @@ class BaseStore(Protocol):
 
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
+        ...
+
+    def listed(self, limit: int, offset: int = 0, part: str = "", *, answering: bool = False) -> Listing:
+        """So many documents as a list shows them: unfinished ones, then failed, cancelled and ready ones, by name.
+
+        Names are compared without regard to upper and lower case. Cost: a fraction of reading all documents.
+
+        Args:
+            part: only those whose name contains it.
+            answering: only those that searches find, all by name.
+        """
         ...
 
     def document(self, reference: str) -> DocumentRow | None:

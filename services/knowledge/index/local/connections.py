@@ -97,10 +97,14 @@ class Connections:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection whose transactions are begun and ended by hand, and whose texts come back as they were stored."""
+    """A connection whose transactions are begun and ended by hand, and whose texts come back as they were stored.
+
+    In its statements `folded(text)` is a text without regard to upper and lower case.
+    """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogatepass")
+    connection.create_function("folded", 1, str.casefold, deterministic=True)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     return connection

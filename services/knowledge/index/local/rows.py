@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from services.knowledge.index.local.connections import exact
 from services.knowledge.positions import Box, Boxes
 from services.knowledge.types import (
     BaseCounts,
@@ -16,6 +17,7 @@ from services.knowledge.types import (
     DocumentState,
     Extracted,
     Heading,
+    Listing,
     Notice,
     PageSpan,
     RevisionKey,
@@ -35,15 +37,40 @@ DOCUMENTS = """
 """
 NAMED = DOCUMENTS + " WHERE d.superseded_by IS NULL"
 BY_ID = DOCUMENTS + " WHERE d.document_id = ?"
+BY_IDS = DOCUMENTS + " JOIN json_each(?) wanted ON wanted.value = d.document_id"
 BY_NAME = DOCUMENTS + " JOIN names held ON held.document_id = d.document_id WHERE held.name = ?"
 
+# CROSS JOIN: revisions that have not settled or have failed are found by indexes that hold no others, while SQLite by
+# itself looks at every document.
 COUNTS = """
     SELECT (SELECT COUNT(*) FROM documents WHERE superseded_by IS NULL) AS documents,
-        (SELECT COUNT(*) FROM revisions r JOIN documents d ON d.document_id = r.document_id AND d.newest = r.revision
+        (SELECT COUNT(*) FROM revisions r CROSS JOIN documents d
+            ON d.document_id = r.document_id AND d.newest = r.revision
             WHERE NOT r.settled AND d.superseded_by IS NULL) AS unsettled,
-        (SELECT COUNT(*) FROM revisions r JOIN documents d ON d.document_id = r.document_id AND d.newest = r.revision
+        (SELECT COUNT(*) FROM revisions r CROSS JOIN documents d
+            ON d.document_id = r.document_id AND d.newest = r.revision
             WHERE r.state = 'failed' AND d.superseded_by IS NULL) AS failed,
         (SELECT value FROM meta WHERE key = 'visible_chunks') AS chunks
+"""
+
+# A document stands in the list under the first of its names. Those that are not ready are few, as a rule, and found
+# by reading the revisions once; to look up the state of every document takes twice as long.
+LISTED = """
+    WITH unready AS (SELECT r.document_id, r.settled, r.state FROM revisions r CROSS JOIN documents d
+        ON d.document_id = r.document_id AND d.newest = r.revision WHERE r.state <> 'ready')
+    SELECT n.document_id FROM names n LEFT JOIN unready u ON u.document_id = n.document_id
+    WHERE (:part = X'' OR instr(folded(n.name), CAST(:part AS TEXT)))
+        AND n.noted = (SELECT MIN(noted) FROM names other WHERE other.document_id = n.document_id)
+        AND (NOT :answering OR n.document_id IN (SELECT document_id FROM documents WHERE answering IS NOT NULL))
+    ORDER BY CASE WHEN :answering OR u.state IS NULL THEN 3 WHEN NOT u.settled THEN 0 WHEN u.state = 'failed' THEN 1
+        ELSE 2 END, folded(n.name), n.name
+    LIMIT :limit OFFSET :offset
+"""
+LISTED_COUNT = """
+    SELECT COUNT(*) FROM names n
+    WHERE (:part = X'' OR instr(folded(n.name), CAST(:part AS TEXT)))
+        AND n.noted = (SELECT MIN(noted) FROM names other WHERE other.document_id = n.document_id)
+        AND (NOT :answering OR n.document_id IN (SELECT document_id FROM documents WHERE answering IS NOT NULL))
 """
 
 
@@ -51,6 +78,19 @@ def documents(connection: sqlite3.Connection) -> list[DocumentRow]:
     """All documents that have a name, by name."""
     rows = connection.execute(NAMED)
     return sorted(map(_document, rows), key=lambda row: row.name)
+
+
+def listed(connection: sqlite3.Connection, limit: int, offset: int, part: str, answering: bool) -> Listing:
+    """So many documents: what has not settled first, then what failed, was cancelled and is ready, by name."""
+    part = unicodedata.normalize("NFC", part).casefold()
+    wanted = {"part": exact(part), "answering": answering, "limit": limit, "offset": offset}
+    if part or answering:
+        (found,) = connection.execute(LISTED_COUNT, wanted).fetchone()
+    else:
+        found = connection.execute(COUNTS).fetchone()["documents"]
+    ids = [row["document_id"] for row in connection.execute(LISTED, wanted)]
+    rows = {row["document_id"]: _document(row) for row in connection.execute(BY_IDS, (json.dumps(ids),))}
+    return Listing(tuple(rows[id] for id in ids), found)
 
 
 def document(connection: sqlite3.Connection, reference: str) -> DocumentRow | None:

@@ -32,6 +32,7 @@ from services.knowledge.types import (
     Extracted,
     IndexState,
     LexicalHits,
+    Listing,
     Notice,
     Original,
     RevisionKey,
@@ -81,6 +82,11 @@ class LocalBaseStore:
         """All documents, by name."""
         with self._connections.reading() as connection:
             return rows.documents(connection)
+
+    def listed(self, limit: int, offset: int = 0, part: str = "", *, answering: bool = False) -> Listing:
+        """So many documents as a list shows them: what is not ready first."""
+        with self._connections.reading() as connection:
+            return rows.listed(connection, limit, offset, part, answering)
 
     def document(self, reference: str) -> DocumentRow | None:
         """The document with this id, or else with this name."""
