@@ -2,10 +2,6 @@
 
 `python -m bench.checker [FILE …] [--embedder]`: JSON lines with language, passage, sentence and altered (null, or what
 was altered: number, name, negation). A finding is right where the sentence was altered.
-
-The sets `checker_pairs/held_out_<n>.jsonl` beside this file were each written whole before the checker was run on them.
-What it made of a set at that first look is in README.md; rules were mended with it afterwards, so a figure for what
-comes next needs a new set.
 """
 
 from __future__ import annotations

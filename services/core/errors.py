@@ -7,10 +7,12 @@
     │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
     │                          ModelNotServed · KeyNotFound · AddressNotFound
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
+    │                          WindowTooLarge
     │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged · EngineBusy
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable · PackageMissing
     │                          EngineNotInstalled · DatabaseUnavailable · EncoderCrashed · HubUnreachable · ServerBusy
+    │                          ServerFailing · EmbedderAway
     ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated · FolderNotAllowed · KeyRefused
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable · LoadingFailed
     │                          ArchiveRefused · LangchainRefused · ZipRefused
@@ -72,7 +74,7 @@ class AppError(Exception):
 def kinds(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
     """Every kind of error, the root's heirs in depth-first order."""
     # so that all kinds are known wherever a stored row is read
-    from services.core import api_errors, document_errors, hub_errors, transfer_errors  # noqa: F401
+    from services.core import api_errors, document_errors, hub_errors, transfer_errors, vector_errors  # noqa: F401
 
     for kind in root.__subclasses__():
         yield kind

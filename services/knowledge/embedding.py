@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from services.core.clock import ticks_ms
-from services.knowledge.embedders.fingerprint import fingerprint
+from services.knowledge.embedders.fingerprint import encoded, fingerprint
 from services.knowledge.embedders.protocol import Embedder, Vectors
 from services.knowledge.index.protocol import BaseStore
 from services.knowledge.types import RevisionKey, StagedChunk
@@ -61,7 +61,7 @@ class Embedding:
             size = self._sizes.get(maker, FIRST_BATCH)
             batch, texts = texts[:size], texts[size:]
             begun = ticks_ms()
-            vectors = embedder.encode_passages(batch)
+            vectors = encoded(embedder, batch, maker)
             self._sizes[maker] = _next_size(len(batch), ticks_ms() - begun)
             self._cache.keep(maker, batch, vectors)
             yield batch, vectors

@@ -12,16 +12,15 @@ from functools import partial
 
 from services.core.errors import AppError
 from services.knowledge.chunking.chunks import make_chunks
-from services.knowledge.chunking.protocol import Unwanted
 from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
 from services.knowledge.embedders.fingerprint import check, fingerprint
-from services.knowledge.embedders.registry import Embedders
+from services.knowledge.embedders.registry import Embedders, embedder_spec_of
 from services.knowledge.embedding import Embedding
 from services.knowledge.index.local.vector_cache import VectorCache
 from services.knowledge.loaders.reader import Cancelled, Reader
 from services.knowledge.stores import Stores
-from services.knowledge.types import DocumentState, Extracted, Notice, RevisionKey
+from services.knowledge.types import DocumentState, Extracted, Notice, RevisionKey, Unwanted
 from services.store.bases import BaseBuild, BaseRecord
 
 
@@ -81,7 +80,7 @@ class Ingest:
         if extracted is None or not store.set_state(key, DocumentState.SPLITTING):
             return False
         tools = tools_for(
-            self._embedders.of(base.embedder),
+            self._embedders.of(embedder_spec_of(base)),
             self._open_model,
             known=store.rewritten(key),
             keep=partial(store.keep_rewritten, key),
@@ -98,7 +97,7 @@ class Ingest:
         store = self._stores.of(base)
         if not store.set_state(key, DocumentState.EMBEDDING):
             return False
-        embedder = self._embedders.of(base.embedder)
+        embedder = self._embedders.of(embedder_spec_of(base))
         store.bind(fingerprint(embedder))
         check(store.fingerprint(), embedder)
         return self._embedding.embed(store, key, embedder)

@@ -16,9 +16,9 @@ from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
 from services.knowledge.chunking.view import ChunkView, as_view, previewed
-from services.knowledge.embedders.fingerprint import key_of
-from services.knowledge.embedders.protocol import Embedder
-from services.knowledge.embedders.registry import DEFAULT_KEY, Embedders
+from services.knowledge.embedders.fingerprint import spec_in
+from services.knowledge.embedders.protocol import Embedder, EmbedderSpec
+from services.knowledge.embedders.registry import DEFAULT, Embedders, embedder_spec_of, options_of
 from services.knowledge.index.protocol import Progress
 from services.knowledge.originals import clean_name
 from services.knowledge.page_images import PageImages
@@ -84,26 +84,29 @@ class KnowledgeService:
         self._page_images = PageImages()
 
     # bases -----------------------------------------------------------------------------------------------------------
-    def create(self, name: str, chunker: ChunkerSpec | None = None, embedder: str | None = None) -> BaseRecord:
+    def create(self, name: str, chunker: ChunkerSpec | None = None, embedder: EmbedderSpec | None = None) -> BaseRecord:
         """A new, empty base on this machine. Raises: InvalidName, NameTaken, InvalidValue."""
-        columns = self._recipe(chunker or ChunkerSpec(), embedder or DEFAULT_KEY)
+        columns = self._recipe(chunker or ChunkerSpec(), embedder or DEFAULT)
         return self._rows.create(machine_id=self._machine_id, name=clean_base_name(name), **columns)
 
-    def change(self, base: BaseRecord, chunker: ChunkerSpec | None = None, embedder: str | None = None) -> BaseRecord:
+    def change(
+        self, base: BaseRecord, chunker: ChunkerSpec | None = None, embedder: EmbedderSpec | None = None
+    ) -> BaseRecord:
         """Wish for another chunker or embedder: the base is built anew beside, and answers as before until then.
 
         Raises: InvalidValue, BeingChanged.
         """
-        columns = self._recipe(chunker or spec_of(base), embedder or base.embedder)
+        columns = self._recipe(chunker or spec_of(base), embedder or embedder_spec_of(base))
         if all(getattr(base, column) == value for column, value in columns.items()):
             return base
         return self.builds.begin(base, columns)
 
-    def _recipe(self, chunker: ChunkerSpec, embedder: str) -> dict[str, Any]:
+    def _recipe(self, chunker: ChunkerSpec, embedder: EmbedderSpec) -> dict[str, Any]:
         """How a base is built, as columns of its row. Raises: InvalidValue."""
         make_chunker(chunker, tools_for(self._embedders.of(embedder)))
         return {
-            "embedder": embedder,
+            "embedder": embedder.key,
+            "embedder_options": options_of(embedder),
             "chunker": chunker.key,
             "chunk_size": chunker.size,
             "chunk_overlap": chunker.overlap,
@@ -253,13 +256,13 @@ class KnowledgeService:
         if extracted is None:
             raise IllegalTransition(name=document.name, state=document.state.value, wanted=DocumentState.SPLITTING)
         known = store.rewritten(RevisionKey(document.document_id, revision, document.attempt))
-        tools = tools_for(self._embedders.of(base.embedder), self._rewriter, known=known)
+        tools = tools_for(self._embedders.of(embedder_spec_of(base)), self._rewriter, known=known)
         if spec is None:
             stored = store.chunks_of(document.document_id, revision)
             return as_view(document.name, spec_of(base), extracted, stored, document.notices, tools)
         return previewed(document.name, extracted, spec, tools)
 
-    def sample_view(self, name: str, spec: ChunkerSpec, embedder: str = DEFAULT_KEY) -> ChunkView:
+    def sample_view(self, name: str, spec: ChunkerSpec, embedder: EmbedderSpec = DEFAULT) -> ChunkView:
         """What a spec makes of a sample document. Raises: as `chunk_view`."""
         return previewed(name, sample_text(name), spec, tools_for(self._embedders.of(embedder), self._rewriter))
 
@@ -289,7 +292,11 @@ class KnowledgeService:
 
     def embedder_of(self, base: BaseRecord) -> Embedder:
         """The embedder whose vectors a base has."""
-        return self._embedders.of(key_of(self._stores.of(base).fingerprint()) or base.embedder)
+        return self._embedders.of(self.embedder_spec(base))
+
+    def embedder_spec(self, base: BaseRecord) -> EmbedderSpec:
+        """What a base's vectors were made by, or will be where it has none. Raises: InvalidValue."""
+        return spec_in(self._stores.of(base).fingerprint()) or embedder_spec_of(base)
 
     def surroundings(
         self, base: BaseRecord, document_id: str, revision: int, start: int, end: int, around: int = 400

@@ -16,9 +16,9 @@ from services.core.settings import Settings
 from services.knowledge.chunking.chunks import make_chunks
 from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import tools_for
-from services.knowledge.embedders.fingerprint import check, fingerprint
+from services.knowledge.embedders.fingerprint import check, encoded, fingerprint
 from services.knowledge.embedders.protocol import Embedder, Vectors
-from services.knowledge.embedders.registry import Embedders
+from services.knowledge.embedders.registry import Embedders, embedder_spec_of
 from services.knowledge.loaders.record import EXTENSION, HEAD, MEDIA_TYPE, Record, unpacked
 from services.knowledge.originals import clean_name
 from services.knowledge.stores import Stores
@@ -43,12 +43,13 @@ class Texts:
 
         Raises: NoExtractableText, InvalidValue, TooLarge, EmbedderMismatch, DiskFull.
         """
-        embedder = self._embedders.of(base.embedder)
+        embedder = self._embedders.of(embedder_spec_of(base))
         store = self._stores.of(base)
-        store.bind(fingerprint(embedder))
+        maker = fingerprint(embedder)
+        store.bind(maker)
         check(store.fingerprint(), embedder)
         cut = [self._cut(base, embedder, record) for record in records]
-        vectors = _encoded(embedder, [chunk for _, _, chunks, _ in cut for chunk in chunks])
+        vectors = _encoded(embedder, maker, [chunk for _, _, chunks, _ in cut for chunk in chunks])
         begin = 0
         for record, extracted, chunks, notices in cut:
             name = name_of(record.id)
@@ -103,12 +104,12 @@ def name_of(id: str) -> str:
     return hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest() + EXTENSION
 
 
-def _encoded(embedder: Embedder, chunks: Sequence[Chunk]) -> Vectors:
+def _encoded(embedder: Embedder, maker: str, chunks: Sequence[Chunk]) -> Vectors:
     """The vectors of chunks, those of like length together."""
     texts = [chunk.embed_text or chunk.text for chunk in chunks]
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     vectors = np.empty((len(texts), embedder.spec.dimensions), np.float32)
     for begin in range(0, len(order), BATCH):
         batch = order[begin : begin + BATCH]
-        vectors[batch] = embedder.encode_passages([texts[place] for place in batch])
+        vectors[batch] = encoded(embedder, [texts[place] for place in batch], maker)
     return vectors

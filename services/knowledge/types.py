@@ -15,6 +15,10 @@ from services.knowledge.positions import NO_BOXES, Boxes
 from services.knowledge.search_types import SearchMode
 
 
+class Unwanted(Exception):
+    """The work is not wanted any more; raised by what takes long, for its caller to stop."""
+
+
 class DocumentState(StrEnum):
     """Where the newest revision of a document stands."""
 

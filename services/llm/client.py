@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any
 
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
-from services.core.errors import BadResponse, InvalidValue
+from services.core.errors import BadResponse
 from services.core.i18n import N_
 from services.core.phrases import phrase
-from services.llm.addresses import normalise_url, root_url
+from services.llm.addresses import root_url
 from services.llm.answering import Line, StreamedAnswer
+from services.llm.connection import LLAMA_CPP, Connection
 from services.llm.estimate import estimated_tokens
-from services.llm.failures import FOREIGN, translated
 from services.llm.protocol import (
     Endpoint,
     Event,
@@ -32,41 +30,8 @@ from services.llm.protocol import (
     Usage,
 )
 
-LLAMA_CPP = "llama.cpp"
-CONNECT_TIMEOUT_S = 10.0
-# The client library adds headers that tell about this machine, and those that OPENAI_* variables name.
-_SENT_HEADERS = frozenset(
-    ("host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "user-agent")
-)
 # For an unknown server llama.cpp's form comes first: vLLM rejects it, while llama.cpp would count vLLM's as empty.
 _TOKENIZE_FORMS: dict[str, tuple[str, ...]] = {LLAMA_CPP: ("content",), "vllm": ("prompt",)}
-
-
-class _Meta(BaseModel):
-    n_ctx: int | None = None
-
-
-class _Model(BaseModel):
-    id: str
-    max_model_len: int | None = None
-    meta: _Meta | None = None
-
-
-class _Models(BaseModel):
-    data: list[_Model]
-
-    @field_validator("data", mode="before")
-    @classmethod
-    def _none_is_empty(cls, data: object) -> object:
-        return [] if data is None else data  # an Ollama without models
-
-
-class _Slot(BaseModel):
-    n_ctx: int | None = None
-
-
-class _Props(BaseModel):
-    default_generation_settings: _Slot
 
 
 class _Tokens(BaseModel):
@@ -100,9 +65,6 @@ class _Chunk(BaseModel):
     prompt_progress: _Progress | None = None
 
 
-Reply = TypeVar("Reply", bound=BaseModel)
-
-
 class OpenAIChatModel:
     """Implements `ChatModel` over HTTP. Thread-safe.
 
@@ -114,45 +76,24 @@ class OpenAIChatModel:
     """
 
     def __init__(self, endpoint: Endpoint, *, timeout_s: float = 120) -> None:
-        if not (endpoint.api_key.isascii() and endpoint.api_key.isprintable()):
-            raise InvalidValue(field=N_("API key"), value="…", reason=N_("it has characters that a key cannot have"))
-        self.endpoint = replace(endpoint, url=normalise_url(endpoint.url))
-        self._timeout_s = timeout_s
-        # Without TLS none of its certificates need be read; redirects from http to https are not followed.
-        self._tls = ssl.create_default_context() if self.endpoint.url.startswith("https:") else False
-        self._openai = openai.OpenAI(
-            base_url=self.endpoint.url,
-            # Anything but None, which would make the library look into the environment.
-            api_key=endpoint.api_key or "none",
-            max_retries=0,
-            timeout=self._patience(),  # the library has one of its own where the client's looks like httpx's default
-            http_client=self._http(),
-        )
+        self._connection = Connection(endpoint, timeout_s=timeout_s)
+        self.endpoint = self._connection.endpoint
         self._tokenize_forms = _TOKENIZE_FORMS.get(endpoint.engine, ("content", "prompt"))
 
     def models(self) -> list[str]:
         """Ids that the server lists under /v1/models."""
-        return [model.id for model in self._listed()]
+        return [model.id for model in self._connection.listed()]
 
     def context_length(self) -> int | None:
         """Tokens of one request's context (prompt and answer); None where the server does not tell."""
-        if self.endpoint.engine == LLAMA_CPP:
-            # What one slot has; the model list tells of the model, and of all slots together.
-            props = self._asked("GET", root_url(self.endpoint.url) + "/props", _Props)
-            if props.default_generation_settings.n_ctx:
-                return props.default_generation_settings.n_ctx
-        listed = self._listed()
-        model = next((model for model in listed if model.id == self.endpoint.model), listed[0] if listed else None)
-        if model is None:
-            return None
-        return model.max_model_len or (model.meta.n_ctx if model.meta else None)
+        return self._connection.context_length(self.endpoint.model)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text: the server's own count where it has one, else an estimate that errs on the high side."""
         for form in self._tokenize_forms:
-            body = {form: text, "model": self._model()} if form == "prompt" else {form: text}
+            body = {form: text, "model": self._connection.model()} if form == "prompt" else {form: text}
             try:
-                reply = self._asked("POST", root_url(self.endpoint.url) + "/tokenize", _Tokens, body)
+                reply = self._connection.asked("POST", root_url(self.endpoint.url) + "/tokenize", _Tokens, body)
             except BadResponse:
                 self._tokenize_forms = tuple(other for other in self._tokenize_forms if other != form)
             else:
@@ -171,7 +112,12 @@ class OpenAIChatModel:
 
     def _events(self, line: Line, messages: Sequence[Message], sampling: Sampling) -> Generator[Event]:
         prompt_tokens = completion_tokens = finish_reason = None
-        with self._gate(), self._http(line) as http, closing(self._chunks(http, messages, sampling)) as chunks:
+        connection = self._connection
+        with (
+            connection.gate(),
+            connection.http(line) as http,
+            closing(self._chunks(http, messages, sampling)) as chunks,
+        ):
             for chunk in chunks:
                 if chunk.prompt_progress:
                     yield PromptProgress(chunk.prompt_progress.processed, chunk.prompt_progress.total)
@@ -192,8 +138,8 @@ class OpenAIChatModel:
         beyond: dict[str, Any] = {}
         if self.endpoint.engine == LLAMA_CPP:
             beyond = {"return_progress": True, "cache_prompt": True}
-        stream = self._openai.with_options(http_client=http).chat.completions.create(
-            model=self._model(),
+        stream = self._connection.openai.with_options(http_client=http).chat.completions.create(
+            model=self._connection.model(),
             messages=sent,
             max_tokens=sampling.max_tokens,
             temperature=sampling.temperature,
@@ -212,52 +158,3 @@ class OpenAIChatModel:
                 if not isinstance(chunk, ChatCompletionChunk):
                     raise BadResponse(name=self.endpoint.name, reason=N_("a piece of the stream is no JSON object"))
                 yield _Chunk.model_validate(chunk.to_dict(mode="python", warnings=False))
-
-    def _model(self) -> str:
-        if self.endpoint.model:
-            return self.endpoint.model
-        listed = self._listed()
-        if not listed:
-            raise BadResponse(name=self.endpoint.name, reason=N_("it lists no model"))
-        return listed[0].id
-
-    def _listed(self) -> list[_Model]:
-        return self._asked("GET", self.endpoint.url + "/models", _Models).data
-
-    def _asked(self, method: str, url: str, shape: type[Reply], body: dict[str, str] | None = None) -> Reply:
-        with self._gate():
-            response = (
-                self._openai.get(url, cast_to=httpx2.Response)
-                if method == "GET"
-                else self._openai.post(url, cast_to=httpx2.Response, body=body)
-            )
-            return shape.model_validate_json(response.content)
-
-    @contextmanager
-    def _gate(self) -> Iterator[None]:
-        try:
-            yield
-        except FOREIGN as error:
-            raise translated(error, self.endpoint, self._timeout_s) from error
-
-    def _patience(self) -> httpx2.Timeout:
-        return httpx2.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
-
-    def _http(self, line: Line | None = None) -> httpx2.Client:
-        """A client that goes to the endpoint itself: no proxy from the environment, no redirect.
-
-        No idle connections either: one that the server has closed meanwhile looks like a server that is gone.
-        """
-        return httpx2.Client(
-            verify=self._tls,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=self._patience(),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-            event_hooks={"request": [_only_what_is_needed, *([line.watch] if line else [])]},
-        )
-
-
-def _only_what_is_needed(request: httpx2.Request) -> None:
-    for name in set(request.headers) - _SENT_HEADERS:
-        del request.headers[name]

@@ -17,7 +17,7 @@ import httpx2
 from services.core.api_errors import NotOffered
 from services.core.errors import AppError, BadResponse
 from services.core.i18n import N_
-from services.llm.client import CONNECT_TIMEOUT_S
+from services.llm.connection import CONNECT_TIMEOUT_S
 from services.llm.failures import FOREIGN, answered, translated
 from services.llm.protocol import Endpoint
 

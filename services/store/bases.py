@@ -24,6 +24,8 @@ class BaseRecord:
     name: str
     state: str
     embedder: str
+    embedder_options: dict[str, Any]
+    """What is known of the embedder beside its key; empty for a built-in one."""
     chunker: str
     chunk_size: int
     chunk_overlap: int
@@ -67,6 +69,7 @@ class BaseRows(Rows[BaseRecord]):
         chunk_size: int,
         chunk_overlap: int,
         chunker_options: dict[str, Any] | None = None,
+        embedder_options: dict[str, Any] | None = None,
         id: str | None = None,
     ) -> BaseRecord:
         """A new base, with the id of its folder where that is there already. Raises: NameTaken."""
@@ -76,6 +79,7 @@ class BaseRows(Rows[BaseRecord]):
             name=name,
             state=READY,
             embedder=embedder,
+            embedder_options=embedder_options or {},
             chunker=chunker,
             chunk_size=chunk_size,
             chunk_overlap=chunk_overlap,

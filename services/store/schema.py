@@ -38,6 +38,7 @@ bases = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("state", String(20), nullable=False),
     Column("embedder", Text, nullable=False),
+    Column("embedder_options", JSON, nullable=False, server_default="{}"),
     Column("chunker", Text, nullable=False),
     Column("chunk_size", Integer, nullable=False),
     Column("chunk_overlap", Integer, nullable=False),

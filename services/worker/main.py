@@ -17,7 +17,7 @@ from services.core.machine import hostname, this_process
 from services.core.settings import Settings
 from services.core.stopping import Stopping
 from services.gpu.sampler import Sampler
-from services.knowledge.embedders.child import EncoderProcesses
+from services.knowledge.embedders.processes import EncoderProcesses
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
@@ -56,7 +56,7 @@ class Worker:
             workers=CONCURRENCY,
             recogniser=services.text_recognition,
         )
-        self._encoders = EncoderProcesses()
+        self._encoders = EncoderProcesses(services.embedding_servers)
         ingest = Ingest(services.stores, self._reader, self._encoders, services.rewriter)
         builds = services.knowledge.builds
         self._jobs = Jobs(settings.layout, services.machine_id, builds, ingest)

@@ -79,6 +79,15 @@ def test_openais_client_reads_the_vectors_which_it_asks_for_in_base64(servers: d
     assert [model.id for model in client.models.list()] == [row.model]
 
 
+def test_tokens_are_counted_before_any_cut_and_the_weights_are_told_apart(servers: dict[str, ServerRecord]) -> None:
+    row = servers["embedder"]
+    assert row.url is not None
+    reply = httpx2.post(row.url.removesuffix("/v1") + "/tokenize", json={"input": ["dog", "dog " * 2000]}).json()
+    short, long = reply["counts"]
+    (listed,) = httpx2.get(f"{row.url}/models").json()["data"]
+    assert long - short == 1999 > listed["max_model_len"] and len(listed["revision"]) == 12
+
+
 def test_vectors_can_be_cut_and_are_of_length_one_again(servers: dict[str, ServerRecord]) -> None:
     ((cut,), (whole,)) = (vectors(servers["embedder"], input="dog", dimensions=n) for n in (8, 32))
     assert len(cut) == 8 and abs(sum(x * x for x in cut) - 1) < 1e-4

@@ -51,7 +51,7 @@ class House:
         self.state = StateStore(self.settings.state_url)
         self.stores = Stores(self.settings.layout, LocalBaseStore)
         made: dict[str, Embedder] = {"hash": HashEmbedder(), "mirrored": MirroredEmbedder()}
-        self.embedders = Embedders(made.__getitem__)
+        self.embedders = Embedders(lambda spec: made[spec.key])
         self.knowledge = KnowledgeService(
             self.state.bases, self.stores, self.embedders, settings=self.settings, machine_id="m"
         )
@@ -99,7 +99,7 @@ def reader() -> Iterator[Reader]:
 @pytest.fixture
 def house(tmp_path: Path, reader: Reader) -> Iterator[House]:
     opened = House(tmp_path, reader)
-    opened.knowledge.create("House", SMALL, "hash")
+    opened.knowledge.create("House", SMALL, HashEmbedder.spec)
     opened.add("book.txt", LINES)
     opened.walk(beside=False)
     yield opened
@@ -124,7 +124,7 @@ def test_another_chunker_takes_over_when_all_is_built_and_the_old_one_answers_un
 
 
 def test_another_embedder_answers_with_its_own_vectors(house: House) -> None:
-    house.knowledge.change(house.base(), embedder="mirrored")
+    house.knowledge.change(house.base(), embedder=MirroredEmbedder.spec)
     house.tick()
     house.walk(beside=True)
     assert house.found(), "questions are still encoded by the old one"
@@ -243,7 +243,7 @@ def test_giving_up_leaves_the_old_one_and_removes_the_new_one(house: House) -> N
 
 
 def test_a_process_that_died_right_after_the_switch_is_made_up_for(house: House) -> None:
-    house.knowledge.change(house.base(), embedder="mirrored")
+    house.knowledge.change(house.base(), embedder=MirroredEmbedder.spec)
     house.tick()
     house.walk(beside=True)
     house.stores.switch(house.base().id, 1)
@@ -275,4 +275,4 @@ def test_the_old_files_go_some_time_after_the_switch(house: House) -> None:
 
 
 def test_the_same_recipe_changes_nothing(house: House) -> None:
-    assert house.knowledge.change(house.base(), chunker=SMALL, embedder="hash").change is None
+    assert house.knowledge.change(house.base(), chunker=SMALL, embedder=HashEmbedder.spec).change is None

@@ -9,11 +9,10 @@ import pytest
 
 from services.core.errors import NoServer, ServerNotReady
 from services.knowledge.chunking.chunks import make_chunks
-from services.knowledge.chunking.protocol import Unwanted
 from services.knowledge.chunking.registry import chunker_spec, make_chunker
 from services.knowledge.chunking.statements import BATCH_PASSAGES, understood
 from services.knowledge.chunking.tools import no_chat_model, tools_for
-from services.knowledge.types import Chunk, Extracted, Notice
+from services.knowledge.types import Chunk, Extracted, Notice, Unwanted
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import Endpoint
 from tests.fakes.chat_server import ChatServer, running_chat_server

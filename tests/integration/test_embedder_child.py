@@ -17,8 +17,8 @@ import pytest
 
 from services.core.errors import EncoderCrashed
 from services.knowledge.embedders import child
-from services.knowledge.embedders.child import NICENESS, EncoderClosed, EncoderProcess
-from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.child import NICENESS, EncoderProcess
+from services.knowledge.embedders.protocol import Embedder, EncoderClosed
 from tests.fakes.embedder import BrokenEmbedder, FragileEmbedder, HashEmbedder, OtherHashEmbedder, TellingEmbedder
 from tests.unit.sources import ROOT
 

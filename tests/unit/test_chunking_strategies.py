@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from services.knowledge.chunking.chunks import make_chunks
-from services.knowledge.chunking.protocol import Statement, Tools, Unwanted
+from services.knowledge.chunking.protocol import Statement, Tools
 from services.knowledge.chunking.registry import chunker_spec, make_chunker
 from services.knowledge.embedders.protocol import Vectors
-from services.knowledge.types import Chunk, Extracted, Heading, PageSpan
+from services.knowledge.types import Chunk, Extracted, Heading, PageSpan, Unwanted
 from tests.fakes.chunking import plain_tools
 
 ENGLISH = "The pump starts at six in the morning. " * 10

@@ -198,7 +198,7 @@ def _remembered(side: str, base: BaseRecord, document: str, spec: ChunkerSpec | 
         seen.pop(side, None)
         if document.startswith(SAMPLE):
             sample = document.removeprefix(SAMPLE)
-            view = services.knowledge.sample_view(sample, spec or spec_of(base), base.embedder)
+            view = services.knowledge.sample_view(sample, spec or spec_of(base), services.knowledge.embedder_spec(base))
         else:
             view = services.knowledge.chunk_view(base, document, spec)
         seen[side] = (name, view)

@@ -13,7 +13,7 @@ from services.chat.checking.words import STOP, covered, missing_names, plain, wo
 
 SUPPORTED, NOT_FOUND, CONTRADICTS, UNSURE, NO_SOURCE = "supported", "not_found", "contradicts", "unsure", "no_source"
 NUMBERS, NAMES, NEGATION, SWAPPED = "numbers", "names", "negation", "swapped"
-WORDS, MEANING = "words", "meaning"
+WORDS, MEANING, JUDGE = "words", "meaning", "judge"
 
 Similarity = Callable[[str, Sequence[str]], Sequence[float]]
 """Cosine of a sentence and each of some texts, by the base's embedder."""

@@ -56,10 +56,6 @@ class Cut:
     """The larger stretch that is shown where this one was found."""
 
 
-class Unwanted(Exception):
-    """The work is not wanted any more; raised by what takes long, for its caller to stop."""
-
-
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A statement that stands by itself, and the sentences that it was made of: the first and last one, from 0."""

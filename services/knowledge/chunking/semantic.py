@@ -13,10 +13,10 @@ from pydantic import Field
 
 from services.knowledge.chunking.packing import packed
 from services.knowledge.chunking.parts import Part, moved, parts
-from services.knowledge.chunking.protocol import ChunkerSpec, Cut, Tools, Unwanted
+from services.knowledge.chunking.protocol import ChunkerSpec, Cut, Tools
 from services.knowledge.chunking.recursive import Span
 from services.knowledge.chunking.sentences import short_sentences
-from services.knowledge.types import Extracted
+from services.knowledge.types import Extracted, Unwanted
 
 BATCH_SENTENCES = 8
 """Sentences between two looks at whether the work is still wanted."""

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from services.knowledge.chunking.protocol import Statement, Unwanted
+from services.knowledge.chunking.protocol import Statement
+from services.knowledge.types import Unwanted
 from services.llm.protocol import ChatModel, Message, Sampling, TextDelta
 
 VERSION = 1

@@ -13,7 +13,6 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -21,8 +20,8 @@ import numpy as np
 
 from services.core.clock import ticks_ms
 from services.core.errors import AppError, EncoderCrashed, from_row
-from services.knowledge.embedders.protocol import Embedder, Vectors
-from services.knowledge.embedders.registry import Embedders, make_embedder, make_encoder
+from services.knowledge.embedders.protocol import Embedder, EncoderClosed, Vectors
+from services.knowledge.embedders.registry import make_embedder
 
 ATTEMPTS = 3
 NICENESS = 5
@@ -31,10 +30,6 @@ REST_AFTER_MS = 120_000
 """A child that encodes holds half a gigabyte."""
 
 _context = multiprocessing.get_context("spawn")
-
-
-class EncoderClosed(BaseException):
-    """The encoder was closed while work was under way. No `Exception`, for a shutdown is no failure of that work."""
 
 
 class EncoderProcess:
@@ -81,25 +76,6 @@ class EncoderProcess:
         """End the children; what is under way in other threads ends with `EncoderClosed`."""
         self._encoder.close()
         self._counter.close()
-
-
-class EncoderProcesses(Embedders):
-    """Every embedder in child processes of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda key: EncoderProcess(partial(make_embedder, key), partial(make_encoder, key)))
-
-    def rest(self) -> None:
-        """End children that nobody has asked for a while."""
-        for encoder in self.made():
-            if isinstance(encoder, EncoderProcess):
-                encoder.rest()
-
-    def close(self) -> None:
-        """End all children."""
-        for encoder in self.made():
-            if isinstance(encoder, EncoderProcess):
-                encoder.close()
 
 
 class _ChildDied(Exception): ...

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from pydantic import ValidationError
 
+from services.core.clock import ticks_ms
 from services.core.errors import EmbedderMismatch
-from services.knowledge.embedders.protocol import Embedder, Vectors
+from services.knowledge.embedders.protocol import Embedder, EmbedderSpec, Vectors
 
 PROBE_PASSAGES = (
     "The warranty of the pump covers the motor for two years, but not the seals.",
@@ -20,24 +23,50 @@ PROBE_QUERY = "How long is the warranty? 保修期多长？"
 SAME_COSINE = 0.999
 DECIMALS = 5
 
-_known: WeakKeyDictionary[Embedder, str] = WeakKeyDictionary()
+FRESH_MS = 60_000
+"""A server may change its model at any time: its probes count for so long."""
+DECIDING = ("model", "revision", "dimensions", "window_tokens", "query_prefix", "passage_prefix", "pooling")
+"""Fields of a spec that change vectors. Where an embedder is found, and what its cosines are worth, does not."""
+
+_known: WeakKeyDictionary[Embedder, tuple[str, float]] = WeakKeyDictionary()
 _lock = Lock()
 
 
 def fingerprint(embedder: Embedder) -> str:
     """The embedder's spec and the vectors of three probes, as JSON.
 
-    Cost: three short encodings at the first call for an embedder object, nothing later.
+    Cost: three short encodings at the first call for an embedder object, nothing later; of a server once a minute.
     """
     with _lock:
-        found = _known.get(embedder)
-    if found is None:
+        found, made_ms = _known.get(embedder, ("", 0.0))
+    if not found or (embedder.spec.server is not None and ticks_ms() - made_ms > FRESH_MS):
         probes = np.vstack([embedder.encode_passages(PROBE_PASSAGES), embedder.encode_queries([PROBE_QUERY])])
         rounded = [[round(float(value), DECIMALS) for value in probe] for probe in probes]
         found = json.dumps({"spec": embedder.spec.model_dump(), "probes": rounded}, sort_keys=True)
         with _lock:
-            _known[embedder] = found
+            _known[embedder] = found, ticks_ms()
     return found
+
+
+def encoded(embedder: Embedder, texts: Sequence[str], expected: str) -> Vectors:
+    """Vectors of passages that will be stored.
+
+    A server may change its model from one request to the next: each brings a probe along that must come out as it
+    did before.
+
+    Args:
+        expected: the fingerprint of the vectors that they are stored with.
+
+    Raises: EmbedderMismatch, and what the embedder raises.
+    """
+    if embedder.spec.server is None:
+        return embedder.encode_passages(texts)
+    vectors, stored = embedder.encode_passages([*texts, PROBE_PASSAGES[0]]), _Parsed(expected)
+    cosine = float(vectors[-1] @ stored.probes[0] / np.linalg.norm(stored.probes[0]))
+    if cosine < SAME_COSINE:
+        _forget(embedder)
+        raise EmbedderMismatch(expected=str(stored), found=f"{stored}, cosine {cosine:.3f}")
+    return vectors[:-1]
 
 
 def same(fingerprint_a: str, fingerprint_b: str) -> bool:
@@ -54,14 +83,24 @@ def check(store_fingerprint: str | None, embedder: Embedder) -> None:
         return
     ours = fingerprint(embedder)
     if not same(store_fingerprint, ours):
+        _forget(embedder)
         stored, found = _Parsed(store_fingerprint), _Parsed(ours)
-        alike = f", cosine {_likeness(stored, found):.3f}" if stored.spec == found.spec else ""
+        alike = f", cosine {_likeness(stored, found):.3f}" if stored.deciding == found.deciding else ""
         raise EmbedderMismatch(expected=str(stored), found=f"{found}{alike}")
 
 
-def key_of(store_fingerprint: str | None) -> str | None:
-    """The key of the embedder that a fingerprint tells of."""
-    return _Parsed(store_fingerprint).spec.get("key") if store_fingerprint else None
+def spec_in(store_fingerprint: str | None) -> EmbedderSpec | None:
+    """The spec that a fingerprint tells of; None where there is none, or it cannot be read."""
+    try:
+        return EmbedderSpec(**_Parsed(store_fingerprint or "").spec)
+    except ValidationError:
+        return None
+
+
+def _forget(embedder: Embedder) -> None:
+    """What was wrong may be put right: the next look asks anew."""
+    with _lock:
+        _known.pop(embedder, None)
 
 
 class _Parsed:
@@ -77,13 +116,18 @@ class _Parsed:
             pass
 
     def __str__(self) -> str:
-        named = [str(self.spec.get(field, "?")) for field in ("model", "revision", "dimensions")]
-        return f"{named[0]} ({named[1]}, {named[2]})"
+        told = [str(self.spec.get(field, "?")) for field in ("revision", "dimensions")]
+        return f"{self.spec.get('model', '?')} ({', '.join(filter(None, told))})"
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What of the spec changes vectors."""
+        return {field: self.spec.get(field) for field in DECIDING}
 
 
 def _likeness(one: _Parsed, other: _Parsed) -> float:
     """The lowest cosine between probes; -1 where the specs differ."""
-    if not one.spec or one.spec != other.spec or one.probes.shape != other.probes.shape:
+    if not one.spec or one.deciding != other.deciding or one.probes.shape != other.probes.shape:
         return -1.0
     lengths = np.linalg.norm(one.probes, axis=1) * np.linalg.norm(other.probes, axis=1)
     return float(np.min(np.sum(one.probes * other.probes, axis=1) / lengths))

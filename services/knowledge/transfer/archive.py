@@ -39,7 +39,7 @@ DATABASE = re.compile(r"[a-z]+\.sqlite3")
 ORIGINAL = re.compile(r"originals/([0-9a-f]{64})")
 BLOCK_BYTES = 1024 * 1024
 SPARE_BYTES = 64 * 1024 * 1024
-COLUMNS = ("embedder", "chunker", "chunk_size", "chunk_overlap", "chunker_options")
+COLUMNS = ("embedder", "embedder_options", "chunker", "chunk_size", "chunk_overlap", "chunker_options")
 
 Progress = Callable[[int, int], None]
 """Told of the bytes that are done, and of all."""
@@ -55,6 +55,7 @@ class Sheet(BaseModel):
     format: int
     name: str
     embedder: str
+    embedder_options: dict[str, Any] = {}
     chunker: str
     chunk_size: int
     chunk_overlap: int

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import socket
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Text = Annotated[str, Field(min_length=1)]
 MIB = 2**20
+MADE_OF = frozenset((".json", ".txt", ".model", ".safetensors", ".bin", ".py"))
+REVISION_LETTERS = 12
 
 
 class Refused(Exception):
@@ -47,6 +50,13 @@ class EmbeddingsRequest(BaseModel):
     dimensions: int | None = Field(None, ge=1)
 
 
+class TokenizeRequest(BaseModel):
+    """What /tokenize takes: texts whose tokens are to be counted."""
+
+    model_config = ConfigDict(extra="ignore")
+    input: Annotated[list[str], Field(min_length=1)]
+
+
 class RerankRequest(BaseModel):
     """What /v1/rerank takes, in the form of Cohere and Jina."""
 
@@ -64,6 +74,7 @@ class Engine:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.model: Any = None
+        self.revision = ""
         self.reranks = False
         self._one_at_a_time = threading.Lock()
 
@@ -71,7 +82,9 @@ class Engine:
         """Load the model; ends the program with one line where it cannot be."""
         try:
             self.reranks = is_cross_encoder(self.options)
-            self.model = self._loaded()
+            model = self._loaded()
+            self.revision = revision_of(self.options.model, model)
+            self.model = model
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, it is why nothing is served
             sys.stderr.write(f"error: {self.options.model} cannot be served: {type(error).__name__}: {error}\n")
             sys.stderr.flush()
@@ -119,6 +132,12 @@ class Engine:
         if getattr(scores, "ndim", 1) != 1:
             raise Refused(400, "this model has several labels instead of one score", "model")
         return [float(score) for score in scores]
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text with what the model puts around it, before any cut."""
+        with self._one_at_a_time:
+            rows = self.model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return [len(row) for row in rows]
 
     def tokens(self, texts: Sequence[str]) -> int:
         """Tokens that the model reads of these texts, those beyond its window left out."""
@@ -169,11 +188,16 @@ def add_routes(app: FastAPI, engine: Engine) -> None:
     @app.get("/v1/models")
     def models() -> dict[str, Any]:
         model = {"id": engine.options.served_model_name, "object": "model", "created": 0, "owned_by": "lectern"}
-        return {"object": "list", "data": [{**model, "max_model_len": engine.model.max_seq_length}]}
+        facts = {"max_model_len": engine.model.max_seq_length, "revision": engine.revision}
+        return {"object": "list", "data": [{**model, **facts}]}
 
     @app.post("/v1/embeddings")
     def embeddings(body: EmbeddingsRequest) -> dict[str, Any]:
         return embeddings_reply(engine, body)
+
+    @app.post("/tokenize")
+    def tokenize(body: TokenizeRequest) -> dict[str, Any]:
+        return {"counts": engine.counts(checked(body.input, "input", engine, ""))}
 
     @app.post("/v1/rerank")
     def rerank(body: RerankRequest) -> dict[str, Any]:
@@ -182,7 +206,7 @@ def add_routes(app: FastAPI, engine: Engine) -> None:
 
 def fault_of(request: Request, engine: Engine, limit_bytes: int) -> Refused | None:
     """Why a request is not even read; None where it is."""
-    if not request.url.path.startswith("/v1/"):
+    if not request.url.path.startswith(("/v1/", "/tokenize")):
         return None
     if request.method == "POST":
         length = request.headers.get("content-length", "")
@@ -256,6 +280,26 @@ def refusal(error: Refused) -> JSONResponse:
     return JSONResponse(
         {"error": {"message": error.message, "type": kind, "param": error.field, "code": error.status}}, error.status
     )
+
+
+def revision_of(model: str, loaded: Any) -> str:
+    """What tells this model from another one of its name: the hub's revision, else a digest of its folder.
+
+    Of large files the beginning and the end are looked at: weights that were trained further differ in both.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        config = getattr(getattr(loaded[0], "auto_model", None), "config", None)
+        return str(getattr(config, "_commit_hash", None) or "")
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in MADE_OF):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(MIB))
+            file.seek(max(0, size - MIB))
+            digest.update(file.read(MIB))
+    return digest.hexdigest()[:REVISION_LETTERS]
 
 
 def is_cross_encoder(options: argparse.Namespace) -> bool:

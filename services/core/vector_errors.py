@@ -1,0 +1,27 @@
+"""The errors of servers that make vectors; part of the tree in `errors`."""
+
+from __future__ import annotations
+
+from services.core.errors import ConflictError, UnavailableError
+from services.core.i18n import N_
+
+
+class WindowTooLarge(ConflictError):
+    message = N_("The model of the server “{name}” reads fewer tokens than the {window} that are set as its window.")
+    remedy = N_(
+        "Change the embedder of the knowledge base to the same server with a smaller window "
+        "(`kb change --embedder … --embedder-window …`)."
+    )
+
+
+class ServerFailing(UnavailableError):
+    message = N_("The server “{name}” could not answer: {reason}.")
+    remedy = N_("Read its log: it may be short of memory. Try again, or choose another server.")
+
+
+class EmbedderAway(UnavailableError):
+    message = N_("The server “{name}”, which makes the vectors, cannot be asked now: {reason}.")
+    remedy = N_(
+        "Look at it on the Servers page. Documents that wait for it go on by themselves; searching by words needs no "
+        "vectors."
+    )

@@ -1,0 +1,87 @@
+"""Servers that make vectors, as knowledge bases ask for them: by name, started where they rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from services.core.errors import from_row
+from services.core.i18n import N_
+from services.core.phrases import phrase
+from services.core.vector_errors import EmbedderAway
+from services.llm.embeddings import OpenAIEmbeddings
+from services.llm.protocol import Endpoint
+from services.serving.engines.registry import EMBEDDERS
+from services.serving.service import ServerService
+from services.serving.states import COMING, FAILED, READY
+from services.store.servers import ServerRecord
+
+QUICK_S, QUICK_RETRIES = 10.0, 0
+"""For somebody who waits for the answer to a question."""
+RERANK = "rerank"
+KEPT = 32
+"""Connections that are kept, beyond what one installation has."""
+
+
+class EmbeddingServers:
+    """Reaches servers of this installation for their vectors. Thread-safe."""
+
+    def __init__(self, servers: ServerService) -> None:
+        self._servers = servers
+        self._kept: dict[tuple[Endpoint, bool], OpenAIEmbeddings] = {}
+        self._lock = threading.Lock()
+
+    def offered(self) -> list[ServerRecord]:
+        """The servers that may make vectors: those that surely do come first."""
+        able = [row for row in self._servers.list() if row.spec.get("task") != RERANK]
+        return sorted(able, key=lambda row: row.engine not in EMBEDDERS)
+
+    def reached(self, name: str, *, quick: bool = False) -> OpenAIEmbeddings:
+        """A server to be asked now; one that Lectern runs is wished running if it rests.
+
+        Raises: ServerNotFound; EmbedderAway where it is not ready, with the reason.
+        """
+        record = self._woken(name)
+        if record.managed and record.state != READY:
+            raise EmbedderAway(name=record.name, reason=_why(record))
+        endpoint = self._servers.endpoint(record)
+        with self._lock:
+            if (endpoint, quick) not in self._kept:
+                while len(self._kept) >= KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+                made = (
+                    OpenAIEmbeddings(endpoint, timeout_s=QUICK_S, retries=QUICK_RETRIES)
+                    if quick
+                    else OpenAIEmbeddings(endpoint)
+                )
+                self._kept[endpoint, quick] = made
+            return self._kept[endpoint, quick]
+
+    def ready(self, name: str) -> bool:
+        """Whether a server is known to answer; one that Lectern runs is wished running if it rests.
+
+        Raises: ServerNotFound.
+        """
+        return self._woken(name).state == READY
+
+    def when_ready(self, name: str, given_up: Callable[[], bool]) -> bool:
+        """Wait for a server that Lectern runs; False when the asker has given up.
+
+        Raises: ServerNotFound, and what its start failed with.
+        """
+        record = self._woken(name)
+        return not record.managed or self._servers.when_ready(record.id, given_up) is not None
+
+    def _woken(self, name: str) -> ServerRecord:
+        """The server, which is noted to be used; a failed one is left to who looks after it."""
+        record = self._servers.to_ask(name)
+        resting = record.managed and record.wish not in COMING and record.state != FAILED
+        return self._servers.start(record.id) if resting else record
+
+
+def _why(record: ServerRecord) -> object:
+    """Why a managed server is not ready, as part of a sentence."""
+    if record.state == FAILED and record.error_code:
+        error = from_row(record.error_code, record.error_params)
+        return phrase(N_("its last start has failed ({reason})"), reason=phrase(error.message, **error.params))
+    return N_("it is being started")
