@@ -110,9 +110,9 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def exact(text: str) -> bytes:
+def exact(text: str) -> str | bytes:
     """A text for `CAST(? AS TEXT)`: sqlite3 refuses a str with lone surrogates, which extracted texts may hold."""
-    return text.encode("utf-8", "surrogatepass")
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass")  # what is plain needs no copy
 
 
 @contextmanager
