@@ -95,6 +95,16 @@ def test_a_foreign_library_has_one_gate(library: str, gate: str | tuple[str, ...
     assert found == []
 
 
+def test_no_search_is_moved_to_a_gpu() -> None:
+    found = [
+        at(path, node)
+        for path in product()
+        for node in nodes(path, ast.Attribute)
+        if node.attr.startswith(("index_cpu_to", "StandardGpuResources", "GpuIndex"))
+    ]
+    assert found == []
+
+
 def test_processes_are_started_only_in_serving() -> None:
     starting = {"os.system", "os.popen", "os.fork", "os.execv", "os.execvp", "os.spawnv", "os.posix_spawn"}
     found = [
