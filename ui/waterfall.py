@@ -26,11 +26,13 @@ STEPS = {
     "check": N_("checking the sources"),
 }
 """In the order in which they happen, one after the other."""
+LEAST_MS = 0.5
+"""What takes less is written as 0 ms, and is left out."""
 
 
 def waterfall_html(timings_ms: Mapping[str, float], completion_tokens: int | None) -> str:
-    """Bars from 0 to the whole time; steps that did not happen are left out. Empty where nothing was measured."""
-    taken = {step: timings_ms[step] for step in STEPS if timings_ms.get(step)}
+    """Bars from 0 to the whole time; steps that took no time are left out. Empty where nothing was measured."""
+    taken = {step: timings_ms[step] for step in STEPS if timings_ms.get(step, 0.0) >= LEAST_MS}
     whole = max(timings_ms.get("total", 0.0), sum(taken.values()))
     if not taken or not whole:
         return ""
@@ -55,5 +57,5 @@ def timing(turn: TurnRecord) -> None:
     """A button that opens the bars of a turn; nothing where nothing was measured."""
     bars = waterfall_html(turn.timings_ms, turn.completion_tokens)
     if bars:
-        with st.popover(_("Timing"), icon=":material/timer:", type="tertiary"):
+        with st.popover(_("Timing"), icon=":material/timer:", type="tertiary", key=f"narrow-timing-{turn.id}"):
             st.html(bars)

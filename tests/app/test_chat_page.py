@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 
 from services.app import Services
+from services.chat.choices import Choices
 from services.knowledge.loaders.reader import Reader
 from services.store.bases import BaseRecord
 from services.store.conversations import TurnRecord
@@ -33,6 +34,11 @@ def base(services: Services, reader: Reader, chat_server: ChatServer) -> BaseRec
 def asked(services: Services, base: BaseRecord | None, question: str = "When does the pump start?") -> TurnRecord:
     turn = services.chat.ask(LOCAL, question, base_ids=[base.id] if base else [])
     return services.chat.wait(turn.id, 30)
+
+
+def popovers(app: Any) -> list[str]:
+    """What stands on the buttons that open something."""
+    return [block.proto.popover.label for block in app.get("popover")]
 
 
 def marks(html: str) -> list[str]:
@@ -293,13 +299,16 @@ def test_what_the_model_was_sent_and_what_the_chat_remembers_can_be_seen_and_cle
     services: Services, base: BaseRecord
 ) -> None:
     turn = asked(services, base)
+    counted = sum(row["tokens"] for row in services.conversations.prompt(LOCAL, turn.id))
+    changed = services.store.turns.update(turn.id, prompt_tokens=counted + 100)
     app = press(opened("1_Chat", conversation=turn.conversation_id), "What the model was sent")
     assert any("starts at six in the morning" in code.value for code in app.code) and "tokens in all" in words(app)
+    assert "Chat template 100" in words(app)
     app = press(opened("1_Chat", conversation=turn.conversation_id), "What the chat remembers")
     assert "The pump starts at six (pump.md)." in [code.value for code in app.code]
     press(app, "Clear the memory", within="What the chat remembers")
     assert services.conversations.memory(LOCAL, turn.conversation_id, services.product).exchanges == ()
-    assert services.chat.turns(LOCAL, turn.conversation_id) == [turn]
+    assert services.chat.turns(LOCAL, turn.conversation_id) == [changed]
 
 
 def test_thinking_is_folded_away(services: Services, base: BaseRecord, chat_server: ChatServer) -> None:
@@ -378,6 +387,17 @@ def test_where_nothing_was_found_it_is_said_what_was_searched(
     near = next(label for label in labels(app) if label.startswith(r"\[1\] pump\.md\:"))
     assert "starts at six" in marks(words(press(app, near)))[0]
     assert 'class="lectern-checks"' not in words(app)
+
+
+def test_filters_that_are_set_are_counted_where_one_asks(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    services.conversations.choose(
+        LOCAL, turn.conversation_id, Choices(mode="knowledge", base_ids=(base.id,), documents=("pump.md",))
+    )
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "1 filter" in popovers(app)
+    app.segmented_control[0].set_value("chat").run()
+    assert "1 filter" not in popovers(app)
 
 
 def test_a_bad_answer_is_kept_as_a_golden_question(services: Services, base: BaseRecord) -> None:

@@ -15,5 +15,6 @@ def test_each_step_begins_where_the_one_before_ended() -> None:
 
 
 def test_what_did_not_happen_has_no_bar_and_nothing_measured_has_no_table() -> None:
-    assert "reranking" not in waterfall_html({"embed": 1.0, "rerank": 0.0}, None)
+    html = waterfall_html({"queue": 0.3, "embed": 1.0, "rerank": 0.0}, None)
+    assert "embedding" in html and "reranking" not in html and "waiting" not in html
     assert waterfall_html({}, None) == waterfall_html({"total": 5.0}, None) == ""

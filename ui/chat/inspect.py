@@ -29,7 +29,10 @@ def sent_dialog(services: Services, owner: str, turn: TurnRecord) -> None:
                 return
             counts = tokens_by_kind(rows)
             parts = [f"{_(KINDS[kind])} {tokens:,}" for kind, tokens in counts.items()]
-            total = turn.prompt_tokens or sum(counts.values())
+            counted = sum(counts.values())
+            total = turn.prompt_tokens or counted
+            if total > counted:
+                parts.append(_("Chat template") + f" {total - counted:,}")
             facts_line(_("{n} tokens in all", n=f"{total:,}"), *parts)
             for number, row in enumerate(rows):
                 _part(row, number)

@@ -13,7 +13,7 @@ from services.chat.turns import KNOWLEDGE
 from services.core.i18n import N_
 from services.store.conversations import ConversationRecord
 from ui import errors
-from ui.i18n import _
+from ui.i18n import _, ngettext
 from ui.text import markdown_text
 
 NEW = "chat.choices"
@@ -42,12 +42,11 @@ def popover(
 ) -> Choices:
     """Draw the button and the form behind it; returns what is chosen."""
     now = chosen(talk)
-    with st.popover("", icon=":material/tune:", help=_("Settings of this conversation"), key=f"settings-{key}"):
+    filters = sum(map(bool, (now.documents, now.types, now.since, now.until))) if mode == KNOWLEDGE else 0
+    label = ngettext("{n} filter", "{n} filters", filters) if filters else ""
+    with st.popover(label, icon=":material/tune:", help=_("Settings of this conversation"), key=f"settings-{key}"):
         with st.form(f"settings-form-{key}", border=False):
-            values = _answer_fields(services, now, mode, base_ids, key)
-            values |= _memory_fields(services, now, mode, key)
-            if mode == KNOWLEDGE:
-                values |= _filter_fields(services, now, base_ids, key)
+            values = _fields(services, now, mode, base_ids, key)
             if st.form_submit_button(_("Apply"), type="primary"):
                 errors.attempt(_apply, services, talk, now, values)
                 st.rerun()
@@ -57,6 +56,21 @@ def popover(
             if preset:
                 errors.attempt(_preset, services, base_ids, values)
     return now
+
+
+def _fields(services: Services, now: Choices, mode: str, base_ids: Sequence[str], key: str) -> dict[str, Any]:
+    """What can be chosen, by what it concerns; which documents first, as that is chosen most often."""
+    words = [_("Documents"), _("Answer"), _("What is remembered")]
+    *documents, answer, memory = st.tabs(words if mode == KNOWLEDGE else words[1:])
+    values: dict[str, Any] = {}
+    for tab in documents:
+        with tab:
+            values |= _filter_fields(services, now, base_ids, key)
+    with answer:
+        values |= _answer_fields(services, now, mode, base_ids, key)
+    with memory:
+        values |= _memory_fields(services, now, mode, key)
+    return values
 
 
 def _answer_fields(services: Services, now: Choices, mode: str, base_ids: Sequence[str], key: str) -> dict[str, Any]:
