@@ -12,6 +12,7 @@ from services.chat.exporting import as_json, as_markdown, file_name
 from services.core.errors import ConversationNotFound
 from services.store.conversations import ConversationRecord
 from ui import errors, i18n
+from ui.chat import popovers
 from ui.chat.inspect import memory_dialog
 from ui.chat.share import share_dialog
 from ui.i18n import _
@@ -20,6 +21,7 @@ from ui.widgets import beside_title, safe_text
 
 PARAMETER = "conversation"
 SHOWN = 30
+EARLIER, MENU = "narrow-earlier", "conversation-menu"
 
 
 def current(services: Services, owner: str) -> ConversationRecord | None:
@@ -51,10 +53,10 @@ def bar(services: Services, owner: str, chosen: ConversationRecord | None) -> No
     with beside_title():
         if chosen:
             st.button(_("New conversation"), icon=":material/add_comment:", key="narrow-new", on_click=new_conversation)
-        with st.popover(_("Earlier conversations"), icon=":material/history:", key="narrow-earlier"):
+        with st.popover(_("Earlier conversations"), icon=":material/history:", key=popovers.key(EARLIER)):
             _earlier(services, owner)
         if chosen:
-            with st.popover("", icon=":material/more_vert:", help=_("This conversation"), key="conversation-menu"):
+            with st.popover("", icon=":material/more_vert:", help=_("This conversation"), key=popovers.key(MENU)):
                 _menu(services, chosen)
 
 
@@ -74,11 +76,16 @@ def _earlier(services: Services, owner: str) -> None:
             markdown_text(record.title),
             key=f"conversation-{record.id}",
             type="tertiary",
-            on_click=open_conversation,
+            on_click=_chosen,
             args=(record.id,),
         )
     if len(found) > SHOWN:
         safe_text(_("{n} more: search for them.", n=len(found) - SHOWN), muted=True, small=True)
+
+
+def _chosen(conversation_id: str) -> None:
+    popovers.close(EARLIER)
+    open_conversation(conversation_id)
 
 
 def _menu(services: Services, chosen: ConversationRecord) -> None:
@@ -86,6 +93,7 @@ def _menu(services: Services, chosen: ConversationRecord) -> None:
         title = st.text_input(_("Title"), chosen.title, max_chars=TITLE_LIMIT, key=f"title-{chosen.id}-{chosen.title}")
         if st.form_submit_button(_("Rename")):
             errors.attempt(services.conversations.rename, chosen.owner_id, chosen.id, title)
+            popovers.close(MENU)
             st.rerun()
     for ending, words in (("md", _("Export as Markdown")), ("json", _("Export as JSON"))):
         st.download_button(
@@ -98,12 +106,18 @@ def _menu(services: Services, chosen: ConversationRecord) -> None:
             key=f"export-{ending}",
             on_click="ignore",
         )
-    if st.button(_("Share by a link"), icon=":material/link:", type="tertiary", key="share-conversation"):
+    if _leads_on(_("Share by a link"), "link", "share-conversation"):
         share_dialog(services, chosen)
-    if st.button(_("What the chat remembers"), icon=":material/psychology:", type="tertiary", key="show-memory"):
+    if _leads_on(_("What the chat remembers"), "psychology", "show-memory"):
         memory_dialog(services, chosen)
-    if st.button(_("Delete"), icon=":material/delete:", type="tertiary", key="delete-conversation"):
+    if _leads_on(_("Delete"), "delete", "delete-conversation"):
         _confirm(services, chosen.owner_id, chosen)
+
+
+def _leads_on(label: str, icon: str, key: str) -> bool:
+    """A button of the menu that opens a dialog, which the menu would lie over."""
+    icon = f":material/{icon}:"
+    return st.button(label, icon=icon, type="tertiary", key=key, on_click=popovers.close, args=(MENU,))
 
 
 def _exported(services: Services, chosen: ConversationRecord, ending: str, language: str) -> bytes:

@@ -53,7 +53,7 @@ def panel(services: Services, aside: Any, turns: list[TurnRecord]) -> Callable[[
         if shown:
             opened_passage(services, *shown, open_passage, close_passage)
         elif of:
-            source_list(of)
+            source_list(of, earlier=of.id != turns[-1].id)
 
     def found(turn: TurnRecord) -> None:
         if not shown:
@@ -63,9 +63,11 @@ def panel(services: Services, aside: Any, turns: list[TurnRecord]) -> Callable[[
     return found
 
 
-def source_list(turn: TurnRecord) -> None:
-    """The passages of a turn; pressing a name opens it at its place."""
+def source_list(turn: TurnRecord, *, earlier: bool = False) -> None:
+    """The passages of a turn, `earlier` than the last one; pressing a name opens it at its place."""
     st.subheader(_("Sources"), anchor=False)
+    if earlier:
+        safe_text(_("Of the answer to “{question}”", question=turn.question), muted=True, small=True)
     if not turn.passages:
         safe_text(_("Searching the documents…"), muted=True)
     for passage in passages_of(turn):

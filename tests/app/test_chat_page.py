@@ -104,6 +104,15 @@ def test_an_answer_shows_its_sources_and_one_opens_at_its_place(services: Servic
     assert [subheader.value for subheader in app.subheader] == ["Sources"]
 
 
+def test_sources_of_an_earlier_answer_say_whose_they_are(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    of = "Of the answer to “When does the pump start?”"
+    assert of not in words(opened("1_Chat", conversation=turn.conversation_id))
+    plain = services.chat.ask(LOCAL, "Thanks.", conversation_id=turn.conversation_id, choices=Choices(mode="chat"))
+    services.chat.wait(plain.id, 30)
+    assert of in words(opened("1_Chat", conversation=turn.conversation_id))
+
+
 def test_one_goes_from_passage_to_passage(services: Services, base: BaseRecord, reader: Reader) -> None:
     put(services, base, reader, pond_md=b"# Pond\n\nThe pond was dug in 1962 and holds koi.")
     turn = asked(services, base)

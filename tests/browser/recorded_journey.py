@@ -29,6 +29,8 @@ from tests.browser.screenshots import COLOURS, LOCALES, MARK, WIDTHS
 
 ANSWER_MS = 600_000
 READING_S = 1_800.0
+SCROLLED_MS = 600
+"""Until the page has brought its newest turn into sight."""
 SETTLED = ("ready", "failed", "cancelled")
 CHINESE = {"en": "en", "zh": "zh_CN"}
 WITHOUT_ICONS = """element => {
@@ -143,6 +145,7 @@ def look(page: Page, address: str) -> None:
     page.goto(address)
     page.locator('[class*="st-key-lectern-actions-"]').last.wait_for()
     settled(page)
+    page.wait_for_timeout(SCROLLED_MS)
 
 
 def ask(page: Page, question: str) -> None:
@@ -177,7 +180,7 @@ def memory(page: Page) -> None:
 
 def menu(page: Page) -> None:
     """Open what can be done with the conversation."""
-    page.locator(".st-key-conversation-menu button:visible").first.click()
+    page.locator('[class*="st-key-conversation-menu-"] button:visible').first.click()
     page.locator(".st-key-show-memory").wait_for()
 
 
@@ -188,10 +191,10 @@ def comment(page: Page, golden: str) -> None:
 
 
 def close_dialog(page: Page) -> None:
-    """Close the dialog that is open, and the menu that it was opened from."""
-    while page.get_by_role("dialog").count():
-        page.keyboard.press("Escape")
-        settled(page)
+    """Close the dialog that is open; no menu lies over it."""
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    settled(page)
 
 
 def exported(visit: Visit, page: Page, ending: str) -> str:

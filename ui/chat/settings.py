@@ -13,6 +13,7 @@ from services.chat.turns import KNOWLEDGE
 from services.core.i18n import N_
 from services.store.conversations import ConversationRecord
 from ui import errors
+from ui.chat import popovers
 from ui.i18n import _, ngettext
 from ui.text import markdown_text
 
@@ -44,11 +45,13 @@ def popover(
     now = chosen(talk)
     filters = sum(map(bool, (now.documents, now.types, now.since, now.until))) if mode == KNOWLEDGE else 0
     label = ngettext("{n} filter", "{n} filters", filters) if filters else ""
-    with st.popover(label, icon=":material/tune:", help=_("Settings of this conversation"), key=f"settings-{key}"):
+    name = f"settings-{key}"
+    with st.popover(label, icon=":material/tune:", help=_("Settings of this conversation"), key=popovers.key(name)):
         with st.form(f"settings-form-{key}", border=False):
             values = _fields(services, now, mode, base_ids, key)
             if st.form_submit_button(_("Apply"), type="primary"):
                 errors.attempt(_apply, services, talk, now, values)
+                popovers.close(name)
                 st.rerun()
             preset = mode == KNOWLEDGE and st.form_submit_button(
                 _("Make these the defaults of the bases"), help=_("For everybody who asks them; filters are left out.")
