@@ -23,6 +23,7 @@ from ui.text import html_text
 
 SHOWN = (CONTRADICTS, NOT_FOUND, NO_SOURCE)
 """What is shown at a sentence; a supported one stays as it is, and so does one that cannot be told."""
+SENTENCE_LIMIT = 140
 _ICONS = {SUPPORTED: "check_circle", CONTRADICTS: "error", NOT_FOUND: "help", NO_SOURCE: "link_off", UNSURE: "pending"}
 
 
@@ -34,17 +35,35 @@ def words_of(check: SentenceCheck) -> str:
     return said
 
 
-def summary(checks: Sequence[SentenceCheck]) -> None:
-    """One line of what was found: an icon, a number and a word for each finding; nothing without checks."""
+def summary(checks: Sequence[SentenceCheck], answer: str) -> None:
+    """One line of what was found; unfolded, each sentence that a reader should look at. Nothing without checks."""
+    if html := summary_html(checks, answer):
+        st.html(html)
+
+
+def summary_html(checks: Sequence[SentenceCheck], answer: str) -> str:
+    """An icon, a number and a word for each finding, and the sentences behind them; empty without checks."""
     counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict in _ICONS}
-    parts = [
-        f'<span class="{verdict}"><span class="lectern-icon" aria-hidden="true">{icon}</span> '
-        f"{html_text(_counted(verdict, counts[verdict]))}</span>"
-        for verdict, icon in _ICONS.items()
-        if counts[verdict]
-    ]
-    if parts:
-        st.html(f'<div class="lectern-checks">{"".join(parts)}</div>')
+    line = "".join(_marked(verdict, _counted(verdict, count)) for verdict, count in counts.items() if count)
+    items = "".join(
+        f"<li>{_marked(check.verdict, words_of(check))} <q>{html_text(_sentence(answer, check))}</q></li>"
+        for check in checks
+        if check.verdict in SHOWN
+    )
+    if not items:
+        return f'<div class="lectern-checks"><div class="line">{line}</div></div>' if line else ""
+    unfold = '<span class="lectern-icon unfold" aria-hidden="true">expand_more</span>'
+    return f'<details class="lectern-checks"><summary class="line">{line}{unfold}</summary><ul>{items}</ul></details>'
+
+
+def _marked(verdict: str, words: str) -> str:
+    icon = f'<span class="lectern-icon" aria-hidden="true">{_ICONS[verdict]}</span>'
+    return f'<span class="{verdict}">{icon} {html_text(words)}</span>'
+
+
+def _sentence(answer: str, check: SentenceCheck) -> str:
+    text = " ".join(answer[check.start : check.end].split())
+    return text if len(text) <= SENTENCE_LIMIT else text[:SENTENCE_LIMIT] + "…"
 
 
 def _found(check: SentenceCheck) -> str:

@@ -121,7 +121,7 @@ def _said(turn: TurnRecord) -> None:
         checks = checks_of(turn.settings)
         titles = {passage.number: citations.hover(passage) for passage in passages_of(turn)}
         citations.answer(turn.answer, turn.id, titles, checks=checks)
-        summary(checks)
+        summary(checks, turn.answer)
 
 
 def _told(turn: TurnRecord) -> None:

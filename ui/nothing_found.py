@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from services.chat.ports import Passage
 from services.chat.turns import passages_of
 from services.store.conversations import TurnRecord
 from ui.i18n import _, ngettext
+from ui.readable import plain_lines
 from ui.text import markdown_text
 from ui.widgets import safe_text
 
 NEAREST = 3
+SHOWN = 90
+"""Characters of each."""
 
 
 def nothing_found(turn: TurnRecord, open_passage: Callable[[str, int], None]) -> None:
@@ -30,7 +34,7 @@ def nothing_found(turn: TurnRecord, open_passage: Callable[[str, int], None]) ->
         for passage in nearest:
             page = "" if passage.page is None else _(", page {page}", page=passage.page)
             st.button(
-                markdown_text(f"[{passage.number}] {passage.document}{page}: {' '.join(passage.text.split())[:90]}…"),
+                markdown_text(f"[{passage.number}] {passage.document}{page}: {_beginning(passage)}"),
                 key=f"near-{turn.id}-{passage.number}",
                 type="tertiary",
                 on_click=open_passage,
@@ -38,6 +42,11 @@ def nothing_found(turn: TurnRecord, open_passage: Callable[[str, int], None]) ->
             )
         if not nearest:
             safe_text(_("No passage came near the question."), muted=True, small=True)
+
+
+def _beginning(passage: Passage) -> str:
+    text = " ".join(plain_lines(passage.text, passage.document).split())
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _searched(name: str, documents: int | None, pending: int | None) -> str:

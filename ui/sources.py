@@ -69,7 +69,7 @@ def source_list(turn: TurnRecord, *, earlier: bool = False) -> None:
     if earlier:
         safe_text(_("Of the answer to “{question}”", question=turn.question), muted=True, small=True)
     if not turn.passages:
-        safe_text(_("Searching the documents…"), muted=True)
+        safe_text(_("The passages that are found will stand here."), muted=True)
     for passage in passages_of(turn):
         _source(turn, passage)
 

@@ -16,7 +16,8 @@
     ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated · FolderNotAllowed · KeyRefused
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable · LoadingFailed
     │                          ArchiveRefused · LangchainRefused · ZipRefused
-    ├── UpstreamError          EngineExited · TrialFailed · BadResponse · EmptyAnswer · WebhookFailed · NotOffered
+    ├── UpstreamError          EngineExited · TrialFailed · BadResponse · ServerFailed · EmptyAnswer · WebhookFailed
+    │                          NotOffered
     ├── DocumentError          UnsupportedFormat · Encrypted · PasswordWrong · NoExtractableText · EmptyFile · TooLarge
     │                          Damaged · Garbled · ReaderCrashed · ReaderTimeout
     └── InputError             InvalidName · EmptyQuestion · InvalidValue · RequestRefused
@@ -322,6 +323,12 @@ class TrialFailed(UpstreamError):
 class BadResponse(UpstreamError):
     message = N_("The server “{name}” gave an answer that makes no sense: {reason}.")
     remedy = N_("Check that the address is that of an OpenAI-compatible server (it usually ends in /v1).")
+
+
+class ServerFailed(BadResponse):
+    message = N_("The server “{name}” failed: {reason}.")
+    remedy = N_("Ask again; if it fails again, look at its log on the Servers page.")
+    retryable = True
 
 
 class EmptyAnswer(UpstreamError):

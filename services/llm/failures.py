@@ -13,6 +13,7 @@ from services.core.errors import (
     AppError,
     BadResponse,
     ContextLengthExceeded,
+    ServerFailed,
     ServerNotReady,
     Unauthorized,
     UpstreamTimeout,
@@ -93,7 +94,8 @@ def _refused(status: int, body: object, endpoint: Endpoint) -> AppError:
         return BadResponse(name=endpoint.name, reason=page)
     if 400 <= status < 500 and (kind == "exceed_context_size_error" or _TOO_LONG.search(message)):
         return ContextLengthExceeded(**_numbers(body, message))
-    return BadResponse(name=endpoint.name, reason=_short(f"HTTP {status}: {message}"))
+    failed = ServerFailed if status >= 500 else BadResponse
+    return failed(name=endpoint.name, reason=_short(f"HTTP {status}: {message}"))
 
 
 def _numbers(body: object, message: str) -> dict[str, int]:

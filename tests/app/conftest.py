@@ -11,6 +11,9 @@ import pytest
 from services.app import Services
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
+from services.store.bases import BaseRecord
+from tests.app.chat_places import PUMP
+from tests.app.pages import put
 from tests.fakes.chat_server import ChatServer, running_chat_server
 from ui import wiring
 
@@ -53,3 +56,12 @@ def chat_server() -> Iterator[ChatServer]:
     """A chat server that answers with one citation."""
     with running_chat_server(answer="The pump starts at six [1].") as server:
         yield server
+
+
+@pytest.fixture
+def base(services: Services, reader: Reader, chat_server: ChatServer) -> BaseRecord:
+    """A base with one document, and a server to ask."""
+    services.servers.add_remote("box", chat_server.url)
+    made = services.knowledge.create("Garden")
+    put(services, made, reader, pump_md=PUMP)
+    return made

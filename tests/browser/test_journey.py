@@ -79,6 +79,27 @@ def test_from_files_to_a_checked_answer(running: Site, page: Page, tmp_path: Pat
     expect(page.locator('a[href^="#cite-"]')).to_have_text("[1]")
 
 
+def test_a_menu_makes_way_for_its_dialog_and_sources_stay_in_sight(
+    running: Site, page: Page, chat_server: ChatServer
+) -> None:
+    chat_server.set(delay_s=0.0, answer="The pump starts at six in the morning [1]. " + "Water rises. " * 150)
+    page.goto(f"{running.url}/Chat")
+    settled(page)
+    page.get_by_test_id("stChatInputTextArea").fill("When does the pump start?")
+    page.keyboard.press("Enter")
+    actions = page.locator('[class*="st-key-lectern-actions-"]')
+    expect(actions).to_have_count(1, timeout=ANSWER_MS)
+    page.locator('[class*="st-key-conversation-menu-"] button:visible').first.click()
+    page.get_by_role("button", name="What the chat remembers").click()
+    expect(page.get_by_role("heading", name="What the chat remembers")).to_be_visible()
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, main.scrollHeight)")
+    expect(actions).to_be_in_viewport()
+    expect(page.get_by_role("heading", name="Sources")).to_be_in_viewport()
+
+
 def test_a_reload_in_mid_answer_finds_it_growing(running: Site, page: Page, chat_server: ChatServer) -> None:
     chat_server.set(delay_s=0.25, answer="one two three four five six seven eight nine ten eleven twelve")
     page.goto(f"{running.url}/Chat")

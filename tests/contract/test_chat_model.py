@@ -17,6 +17,7 @@ from services.core.errors import (
     BadResponse,
     ContextLengthExceeded,
     InvalidValue,
+    ServerFailed,
     ServerNotReady,
     Unauthorized,
     UpstreamTimeout,
@@ -287,8 +288,8 @@ FAILURES: list[tuple[str, str, type[AppError]]] = [
     ("nonsense", "remote", BadResponse),
     ("broken_json", "remote", BadResponse),
     ("truncated", "remote", BadResponse),
-    ("error_midway", "remote", BadResponse),
-    ("server_error", "remote", BadResponse),
+    ("error_midway", "remote", ServerFailed),
+    ("server_error", "remote", ServerFailed),
 ]
 
 

@@ -159,7 +159,7 @@ def test_texts_become_the_vectors_that_the_bases_use(client: Any, desk: Desk) ->
     [
         ("context_exceeded", openai.BadRequestError, "context_length_exceeded"),
         ("loading", openai.InternalServerError, "server_not_ready"),
-        ("server_error", openai.InternalServerError, "bad_response"),
+        ("server_error", openai.InternalServerError, "server_failed"),
         ("unauthorized", openai.InternalServerError, "unauthorized"),
         ("nonsense", openai.InternalServerError, "bad_response"),
         ("busy", openai.RateLimitError, "server_busy"),
