@@ -44,16 +44,17 @@ def summary(checks: Sequence[SentenceCheck], answer: str) -> None:
 def summary_html(checks: Sequence[SentenceCheck], answer: str) -> str:
     """An icon, a number and a word for each finding, and the sentences behind them; empty without checks."""
     counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict in _ICONS}
-    line = "".join(_marked(verdict, _counted(verdict, count)) for verdict, count in counts.items() if count)
+    line = [_marked(verdict, _counted(verdict, count)) for verdict, count in counts.items() if count]
     items = "".join(
         f"<li>{_marked(check.verdict, words_of(check))} <q>{html_text(_sentence(answer, check))}</q></li>"
         for check in checks
         if check.verdict in SHOWN
     )
     if not items:
-        return f'<div class="lectern-checks"><div class="line">{line}</div></div>' if line else ""
+        return f'<div class="lectern-checks"><div class="line">{"".join(line)}</div></div>' if line else ""
     unfold = '<span class="lectern-icon unfold" aria-hidden="true">expand_more</span>'
-    return f'<details class="lectern-checks"><summary class="line">{line}{unfold}</summary><ul>{items}</ul></details>'
+    told = "".join(line[:-1]) + f"<span>{line[-1]}{unfold}</span>"  # the sign never stands in a line of its own
+    return f'<details class="lectern-checks"><summary class="line">{told}</summary><ul>{items}</ul></details>'
 
 
 def _marked(verdict: str, words: str) -> str:

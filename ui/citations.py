@@ -18,6 +18,7 @@ from services.chat.checking.answers import SentenceCheck
 from services.chat.citations import markdown
 from services.chat.ports import Passage
 from ui.checks import SHOWN, words_of
+from ui.flowing import is_typeset, one_line
 from ui.i18n import _
 from ui.readable import is_markdown, marked_html, plain_lines
 from ui.text import html_text
@@ -137,7 +138,7 @@ def answer(
 def hover(passage: Passage) -> str:
     """What hovering over a mark tells: the document, its page, and how the passage begins."""
     page = "" if passage.page is None else _(", page {page}", page=passage.page)
-    begin = " ".join(plain_lines(passage.text, passage.document).split())
+    begin = one_line(plain_lines(passage.text, passage.document))
     return f"{passage.document}{page}: {begin[:BEGINNING]}{'…' if len(begin) > BEGINNING else ''}"
 
 
@@ -146,9 +147,10 @@ def passage_panel(
 ) -> None:
     """Show where an answer comes from: the document, its page, and the passage marked in the text around it.
 
-    The text scrolls by itself, to the passage at first. Markdown is shown without its signs.
+    The text scrolls by itself, to the passage at first. Markdown is shown without its signs, a PDF without the breaks
+    of its lines.
     """
-    text = marked_html(before, passage, after, markdown=is_markdown(document))
+    text = marked_html(before, passage, after, markdown=is_markdown(document), typeset=is_typeset(document))
     _opened(document, page, heading, number, f'<div class="text" tabindex="0">{text}</div>')
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from services.chat.ports import Passage
 from services.chat.turns import passages_of
 from services.store.conversations import TurnRecord
+from ui.flowing import one_line
 from ui.i18n import _, ngettext
 from ui.readable import plain_lines
 from ui.text import markdown_text
@@ -45,7 +46,7 @@ def nothing_found(turn: TurnRecord, open_passage: Callable[[str, int], None]) ->
 
 
 def _beginning(passage: Passage) -> str:
-    text = " ".join(plain_lines(passage.text, passage.document).split())
+    text = one_line(plain_lines(passage.text, passage.document))
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ui.flowing import flowing
 from ui.text import html_text
 
 _BEGIN, _END = "\x02", "\x03"
@@ -29,11 +30,17 @@ def plain_lines(text: str, document: str) -> str:
     return "\n".join(line for _look, line in _readable(text)) if is_markdown(document) else text
 
 
-def marked_html(before: str, passage: str, after: str, *, markdown: bool = False) -> str:
-    """A passage marked in the text around it; `markdown`: its signs are left out, headings and code look their part."""
+def marked_html(before: str, passage: str, after: str, *, markdown: bool = False, typeset: bool = False) -> str:
+    """A passage marked in the text around it.
+
+    Args:
+        markdown: its signs are left out, headings and code look their part.
+        typeset: lines that were broken for a page are joined.
+    """
     parts = (part.replace(_BEGIN, "").replace(_END, "") for part in (before, passage, after))
     text = "{}{begin}{}{end}{}".format(*parts, begin=_BEGIN, end=_END)
-    lines = _readable(text) if markdown else (("", line) for line in text.split("\n"))
+    plain = flowing(text) if typeset else text
+    lines = _readable(text) if markdown else (("", line) for line in plain.split("\n"))
     html, inside = [], False
     for look, line in lines:
         pieces = []

@@ -11,6 +11,7 @@ from services.app import Services
 from services.chat.ports import Passage
 from services.chat.turns import passages_of
 from services.store.conversations import TurnRecord
+from ui.flowing import one_line
 from ui.i18n import _
 from ui.opened import opened_passage
 from ui.readable import plain_lines
@@ -91,7 +92,7 @@ def _source(turn: TurnRecord, passage: Passage) -> None:
 
 
 def _excerpt(passage: Passage) -> str:
-    return " ".join(plain_lines(passage.text, passage.document).split())[:EXCERPT]
+    return one_line(plain_lines(passage.text, passage.document))[:EXCERPT]
 
 
 def _place(passage: Passage) -> str:
