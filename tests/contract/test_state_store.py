@@ -10,13 +10,17 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import inspect
 
 from services.core.errors import DatabaseUnavailable, InvalidValue, NameTaken
 from services.store import StateStore, schema
 from services.store.api_keys import ANYBODY, CHAT, SEARCH, Use, today
+from services.store.database import Database
 from services.store.feedback import BAD, GOOD
 from services.store.ledger import LAUNCHES_KEPT, LedgerRecord
+from services.store.migrations import VERSIONS
 from services.store.preferences import EVERYBODY
 from services.store.product import choose, product_settings
 from services.store.servers import Launched
@@ -64,6 +68,22 @@ def test_migrations_make_exactly_the_tables_and_columns_that_the_code_queries(st
         assert {column["name"] for column in seen.get_columns(table.name)} == set(table.c.keys()), table.name
         assert {index["name"] for index in seen.get_indexes(table.name)} >= {index.name for index in table.indexes}
     assert set(seen.get_table_names()) == {*schema.metadata.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize("revision", sorted(path.name[:4] for path in VERSIONS.glob("[0-9]*.py"))[:-1])
+def test_a_database_of_an_earlier_version_is_brought_to_the_newest_schema(tmp_path: Path, revision: str) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    with database.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    database.close()
+    opened = StateStore(database.url)
+    seen = inspect(opened.database.engine)
+    for table in schema.metadata.sorted_tables:
+        assert {column["name"] for column in seen.get_columns(table.name)} == set(table.c.keys()), table.name
+    opened.close()
 
 
 def test_a_second_base_of_the_same_name_is_refused_and_the_first_stays(store: StateStore) -> None:

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, inspect, text
 
 from services.store.database import Database
 
-HEAD = "0010"
+VERSIONS = Path(__file__).parent / "versions"
+HEAD = max(path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
+"""The newest of them."""
 
 
 def migrate(database: Database) -> None:
