@@ -26,7 +26,7 @@ from ui.gpus.cards import card_html, no_gpu_html, stale_html, summary_html
 from ui.gpus.estimates import estimates_html
 from ui.gpus.host import host_html
 from ui.gpus.memory import PLANNED, Part, all_looks
-from ui.gpus.processes import processes_html
+from ui.gpus.processes import Order, processes_html
 from ui.gpus.servers import States, ledger_html, looked, states
 from ui.gpus.what_if import Planned, planned
 from ui.i18n import _, language, speaking
@@ -36,6 +36,7 @@ TICK_S = 1.0
 STEADY_S = 15.0
 A_MINUTE_MS = 60_000
 _drawing = threading.Lock()
+_order = Order()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def drawn(view: View) -> Drawn:
         put = _put(view.planned)
         cards = "".join(card_html(gpu, colours, put.get(gpu.index)) for gpu in snapshot.gpus)
         shown = f'<div class="cards">{cards}</div>' if cards else no_gpu_html(snapshot.driver)
-        processes = processes_html(snapshot, colours) if snapshot.gpus else ""
+        processes = processes_html(snapshot, colours, _order) if snapshot.gpus else ""
         return Drawn(
             summary_html(snapshot) if cards else "",
             f"{shown}{host_html(snapshot.host)}",

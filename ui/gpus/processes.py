@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+
 from services.core.i18n import N_
-from services.core.units import GIB, bytes_text
+from services.core.units import bytes_text
 from services.gpu.readings import GpuReading, Holding, Snapshot
 from ui.gpus.bars import swatch_html
 from ui.gpus.memory import OTHERS, Looks
@@ -19,10 +21,41 @@ HOW = {
 """How a process was recognised as one of a server's."""
 
 
-def processes_html(snapshot: Snapshot, colours: Looks) -> str:
+Held = tuple[GpuReading, Holding]
+MOVES_AT = 1.2
+"""How many times as much memory, or as little, moves a process to another place."""
+
+
+class Order:
+    """The places of the processes, by what each held when it was put there.
+
+    Memory moves all the time: two processes of nearly the same size would change places under the reader's eyes.
+    Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._placed: dict[Hashable, int] = {}
+
+    def of(self, held: Iterable[Held]) -> list[Held]:
+        """The processes that there are now, in their places. Those that are gone are forgotten."""
+        now = [(_key(*one), one) for one in held]
+        self._placed = {key: self._size(key, holding.used_bytes or 0) for key, (_gpu, holding) in now}
+        now.sort(key=lambda one: (-self._placed[one[0]], one[1][0].index, one[1][1].pid or 0))
+        return [one for _known_as, one in now]
+
+    def _size(self, key: Hashable, used: int) -> int:
+        placed = self._placed.get(key, used)
+        return placed if placed <= used * MOVES_AT and used <= placed * MOVES_AT else used
+
+
+def _key(gpu: GpuReading, holding: Holding) -> Hashable:
+    server = holding.holder.server_id if holding.holder else None
+    return gpu.index, holding.gpu_instance, holding.pid, holding.kind, server
+
+
+def processes_html(snapshot: Snapshot, colours: Looks, order: Order) -> str:
     """The table of processes; where it is narrow each is a block."""
-    held = [(gpu, holding) for gpu in snapshot.gpus for holding in gpu.holdings or ()]
-    held.sort(key=_place)
+    held = order.of((gpu, holding) for gpu in snapshot.gpus for holding in gpu.holdings or ())
     silent = [gpu for gpu in snapshot.gpus if gpu.holdings is None and not gpu.error]
     notes = [
         _("GPU {index}: the driver does not tell which processes hold its memory.", index=gpu.index) for gpu in silent
@@ -36,13 +69,7 @@ def processes_html(snapshot: Snapshot, colours: Looks) -> str:
     return f"<section><h3>{html_text(title)}</h3>{_table_html(held, colours) if held else ''}{said}</section>"
 
 
-def _place(held: tuple[GpuReading, Holding]) -> tuple[float, int, int]:
-    """By memory as it is shown: two that look alike do not change places each second."""
-    gpu, holding = held
-    return -round((holding.used_bytes or 0) / GIB, 1), gpu.index, holding.pid or 0
-
-
-def _table_html(held: list[tuple[GpuReading, Holding]], colours: Looks) -> str:
+def _table_html(held: list[Held], colours: Looks) -> str:
     titles = ("GPU", "PID", _("Who"), _("Command"), _("GPU memory"), _("Recognised by"))
     head = "".join(f'<th scope="col">{html_text(title)}</th>' for title in titles)
     rows = "".join(_row_html(gpu, holding, colours) for gpu, holding in held)
