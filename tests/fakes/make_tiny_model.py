@@ -1,6 +1,7 @@
 """Models of a few hundred kilobytes with random weights, made on the spot: what an engine does with them is real.
 
-Run by the Python of an engine's environment: `python make_tiny_model.py chat|embedder|reranker FOLDER`.
+Run by the Python of an engine's environment: `python make_tiny_model.py chat|embedder|reranker|large FOLDER`. The last
+is not small: seven billion weights of 16 bits, made on a card, for what can only be seen at full size.
 """
 
 from __future__ import annotations
@@ -21,8 +22,40 @@ WINDOW = 256
 
 def chat(folder: Path) -> None:
     """A Qwen2 of two layers with a context of 2048 tokens and a chat template."""
+    from transformers import Qwen2ForCausalLM
+
+    _seeded()
+    Qwen2ForCausalLM(_qwen2(hidden_size=128, intermediate_size=256, initializer_range=0.5)).save_pretrained(folder)
+    _pieces().save_pretrained(folder)
+
+
+def large(folder: Path) -> None:
+    """The same with 32 layers of 4096 dimensions: 14 GB."""
+    import torch
+    from transformers import Qwen2ForCausalLM
+
+    _seeded()
+    shape = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32}
+    heads = {"num_attention_heads": 32, "num_key_value_heads": 8}
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        model = Qwen2ForCausalLM(_qwen2(**shape, **heads, dtype="bfloat16"))
+    model.save_pretrained(folder)
+    _pieces().save_pretrained(folder)
+
+
+def _qwen2(**shape: Any) -> Any:
+    from transformers import Qwen2Config
+
+    small = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    tokens = {"vocab_size": 512, "eos_token_id": 2, "bos_token_id": None, "pad_token_id": 0}
+    return Qwen2Config(**{**small, **tokens, "max_position_embeddings": 2048, "tie_word_embeddings": False, **shape})
+
+
+def _pieces() -> Any:
+    """A tokenizer of 512 pieces with a chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer = Tokenizer(models.BPE())
@@ -34,23 +67,7 @@ def chat(folder: Path) -> None:
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     fast.chat_template = TEMPLATE
-    _seeded()
-    config = Qwen2Config(
-        vocab_size=512,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        eos_token_id=2,
-        bos_token_id=None,
-        pad_token_id=0,
-        tie_word_embeddings=False,
-        initializer_range=0.5,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
+    return fast
 
 
 def embedder(folder: Path) -> None:
@@ -112,7 +129,7 @@ def _seeded() -> None:
     torch.manual_seed(7)
 
 
-KINDS: dict[str, Callable[[Path], None]] = {"chat": chat, "embedder": embedder, "reranker": reranker}
+KINDS: dict[str, Callable[[Path], None]] = {"chat": chat, "embedder": embedder, "reranker": reranker, "large": large}
 
 if __name__ == "__main__":
     KINDS[sys.argv[1]](Path(sys.argv[2]))

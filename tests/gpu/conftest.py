@@ -9,7 +9,7 @@ import pytest
 from services.gpu.nvml import Nvml
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nvml() -> Iterator[Nvml]:
     """The gate to the real driver of this machine."""
     opened = Nvml()

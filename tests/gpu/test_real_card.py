@@ -136,11 +136,11 @@ def settled(nvml: Nvml, before: GpuReading) -> GpuReading:
 
 
 @contextmanager
-def holding(uuid: str) -> Iterator[int]:
-    """A process that holds HELD bytes of a card while the block runs; gives its pid."""
+def holding(uuid: str, amount: int = HELD) -> Iterator[int]:
+    """A process that holds so many bytes of a card while the block runs; gives its pid."""
     program = Path(__file__).with_name("cuda_holder.py")
     process = subprocess.Popen(
-        [sys.executable, str(program), str(HELD)],
+        [sys.executable, str(program), str(amount)],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": uuid},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -198,6 +198,18 @@ def test_the_traceback_tells_in_which_part_memory_ended(function: str, code: str
     assert (found[0].code, found[0].evidence.number) == (code, 4)
 
 
+@pytest.mark.parametrize("engine", ["transformers", "embeddings"])
+def test_engines_without_a_share_of_the_memory_are_not_told_to_lower_it(engine: str) -> None:
+    full = (
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 224.00 MiB. GPU 0 has a total capacity of "
+        "79.18 GiB of which 64.00 MiB is free."
+    )
+    (found,) = diagnose([full], engine)
+    assert found.code == "torch_out_of_gpu_memory"
+    assert "64.00 MiB of 79.18 GiB were free" in found.render().message
+    assert "gpu_memory_utilization" not in found.render().remedy and "GPUs page" in found.render().remedy
+
+
 def test_the_cause_stands_before_its_consequences_wherever_it_is() -> None:
     lines = ["EngineCore failed to start.", "[rank0]: BrokenPipeError: x", f"(Worker_TP1 pid=9) {NO_BLOCKS}"]
     assert [diagnosis.code for diagnosis in diagnose(lines)] == ["kv_cache_none"]

@@ -30,6 +30,13 @@ _STAGE_CODES = {
     "profile": "activations_out_of_memory",
     "weights": "weights_do_not_fit",
 }
+_TOO_FULL = {
+    "llama.cpp": "gguf_gpu_out_of_memory",
+    "ollama": "gguf_gpu_out_of_memory",
+    "transformers": "torch_out_of_gpu_memory",
+    "embeddings": "torch_out_of_gpu_memory",
+}
+"""Engines that have no gpu_memory_utilization, and what a full GPU is called there."""
 _FITS = r"estimated maximum model length is (?P<fits>\d+)"
 
 
@@ -106,7 +113,7 @@ def _out_of_memory(found: Found) -> Advice:
     advised = {key: value for key, value in flags.get(stage, {}).items() if value or key == "--enforce-eager"}
     if found.engine in ("", "vllm"):
         return Advice(params, advised, _STAGE_CODES.get(stage))
-    return Advice(params, {}, "gguf_gpu_out_of_memory" if found.engine in ("llama.cpp", "ollama") else None)
+    return Advice(params, {}, _TOO_FULL.get(found.engine))
 
 
 def _sizes(found: Found) -> Params:
@@ -275,6 +282,16 @@ CAUSES = (
             Sign("outofmemoryerror", r"(?:torch\S*|cuda)\.OutOfMemoryError"),
         ),
         advise=_out_of_memory,
+    ),
+    Cause(
+        "torch_out_of_gpu_memory",
+        (_OOM_CAUSE, N_("The GPU ran out of memory.")),
+        (
+            N_(
+                "See on the GPUs page who else holds memory there, or give the server another GPU (gpus). A smaller "
+                "or quantised model needs less."
+            ),
+        ),
     ),
     Cause(
         "weights_do_not_fit",
