@@ -70,10 +70,10 @@ def say(step: str, *words: object) -> None:
 @pytest.fixture(scope="module")
 def python() -> str:
     """A Python that has transformers, and torch for CUDA."""
-    named = os.environ.get("LECTERN_GPU_PYTHON")
+    named = os.environ.get("GPU_ENGINE_PYTHON")
     built = Environments(ROOT / "build" / "engines").show("transformers")
     if not named and built.state != "ready":
-        pytest.skip("no engine: run `make test-engines` first, or set LECTERN_GPU_PYTHON to a Python that has one")
+        pytest.skip("no engine: run `make test-engines` first, or set GPU_ENGINE_PYTHON to a Python that has one")
     return named or str(built.path / "bin" / "python")
 
 
