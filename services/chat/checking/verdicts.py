@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.chat.checking.negation import opposed
+from services.chat.checking.placement import misplaced
 from services.chat.checking.quantities import Clock, Figures, Moment, Quantity, figures
 from services.chat.checking.substitution import substituted
 from services.chat.checking.words import STOP, covered, missing_names, plain, words
 
 SUPPORTED, NOT_FOUND, CONTRADICTS, UNSURE, NO_SOURCE = "supported", "not_found", "contradicts", "unsure", "no_source"
-NUMBERS, NAMES, NEGATION, SWAPPED = "numbers", "names", "negation", "swapped"
+NUMBERS, NAMES, NEGATION, SWAPPED, PLACE = "numbers", "names", "negation", "swapped", "place"
 WORDS, MEANING, JUDGE = "words", "meaning", "judge"
 
 Similarity = Callable[[str, Sequence[str]], Sequence[float]]
@@ -58,6 +59,9 @@ def judged(sentence: str, evidence: str, similarity: Similarity | None = None) -
     swapped = substituted(sentence, evidence)
     if swapped:
         return Verdict(NOT_FOUND, SWAPPED, {"said": swapped[0], "source": swapped[1]}, share)
+    elsewhere = misplaced(sentence, evidence)
+    if elsewhere:
+        return Verdict(CONTRADICTS, PLACE, {"said": elsewhere[0], "source": elsewhere[1]}, share)
     if share >= ENOUGH:
         return Verdict(SUPPORTED, WORDS, coverage=share)
     return _by_meaning(sentence, evidence, share, similarity)

@@ -1,0 +1,230 @@
+"""Whether a figure stands with what the sentence says it of: a passage may have such figures of several things.
+
+A passage is cut into stretches that have one figure of a kind each: rows, list items, sentences, and clauses where a
+sentence lists several. A figure is misplaced where another stretch, with another figure, has all that this one has to do
+with the sentence, and is about the very thing that it names besides.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.chat.checking.quantities import Clock, Figures, Moment, Quantity, figures
+from services.chat.checking.sentences import pieces
+from services.chat.checking.words import STOP, covered, plain, stem, tagged, words
+
+Figure = Quantity | Moment | Clock
+
+_ROW = re.compile(r"^\s*\|?[^|]+\|[^|]+|^[^:：;；]*[:：][^\d;；]+;\s[^:：;；]+:\s")
+"""A row as the readers write it: its cells belong to one thing, and are not cut."""
+_JOIN = r"(?:and|or|but|while|whereas)\s"
+_CLAUSE = re.compile(rf"(?:[;；，、]|,(?!\d))\s*(?:{_JOIN})?|\s{_JOIN}|[和而或](?=.)")
+_PRONOUN = re.compile(
+    r"\s*(?:it|its|they|their|he|his|she|her|this|these|both)\b|\s*(?:[它他她其该此这]|两者|二者)", re.IGNORECASE
+)
+_ANY = """
+amount close closes cost costs count counts cover come comes equal fall falls fell found get give given go hold holds
+held increase increased join joined last lie make measure measures need needs number open opens pay paid price produce
+produced reach reached remain rent rented report rise rises rose run sell sold show stand stood start started take
+takes took total use used weigh weighs work worked build built begin began end ended length long high height wide tall
+old deep year month week day hour minute
+"""
+_SAID_OF_ANY = frozenset(map(stem, _ANY.split()))
+"""Words that go with a figure whatever it is of."""
+_THING = ("n", "s", "z", "a", "b", "i", "j", "l")
+"""Parts of speech, by their first letter, of Chinese words that can name what a figure is of."""
+
+
+YEARS = range(1000, 2101)
+"""A bare number among these is a year, and nothing that could be counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The clauses about one figure of a kind, or several that cannot be parted."""
+
+    text: str
+    shared: str
+    """The clauses before and after it up to the next figure, which may belong to either side."""
+    context: str
+    """The sentence that it goes on from."""
+    sentence: int
+    number: int
+    """Where it stands: in which sentence, and within that."""
+
+
+def misplaced(sentence: str, source: str) -> tuple[str, str] | None:
+    """A figure of the sentence and the stretch of the source that has another one in its place; None where none is."""
+    told = figures(source)
+    for figure in _all(figures(sentence)):
+        if isinstance(figure, Quantity) and figure.weak:
+            continue
+        if not any(_alike(figure, other) and not _equal(figure, other) for other in _all(told)):
+            continue
+        claim = next((part for part in _stretches(sentence, figure) if _has(part.text, figure)), None)
+        rival = _rival(figure, claim.text, source) if claim else None
+        if rival is not None:
+            return figure.written, rival
+    return None
+
+
+def _rival(figure: Figure, claim: str, source: str) -> str | None:
+    """The stretch that is about what is claimed, with another figure, while those with this figure are not."""
+    keys = _keys(claim, figure)
+    parts = _stretches(source, figure)
+    mine = [part for part in parts if _has(part.text, figure)]
+    said = [other for other in _all(_read(claim)) if _alike(figure, other)]
+    others = [
+        part
+        for part in parts
+        if part not in mine and not any(_has(part.text, other) for other in said)  # "from 5 to 7" says both
+    ]
+    for other in others if keys and mine else []:
+        if all(_better(keys, part, other) for part in mine):
+            return other.text.strip()
+    return None
+
+
+def _better(keys: tuple[str, ...], part: _Stretch, other: _Stretch) -> bool:
+    """Whether another stretch has all that this one has of the claim, and names its thing besides."""
+    theirs, own = _known(keys, other.text), _known(keys, f"{part.context} {part.shared} {part.text}")
+    if not any(_names_a_thing(key) for key in theirs - own):
+        return False
+    left = own - _known(keys, f"{other.context} {other.text}")
+    # "A opened in 1998, and B in 2007": the second goes on from the first, whose words need not be said again.
+    told = words(part.text)
+    follows = other.sentence == part.sentence and other.number > part.number
+    goes_on = follows and len(words(other.text).terms) < len(told.terms)
+    names = {stem(name.lower()) for name in told.names}
+    return not left or (goes_on and not any(key[0] == "#" or key in names for key in left))
+
+
+def _keys(claim: str, figure: Figure) -> tuple[str, ...]:
+    """What a claim says beside its figure: words, single letters that name one of several, other figures."""
+    found = words(claim)
+    letters = [name for name in found.names if len(name) == 1]
+    others = [_written(other) for other in _all(figures(claim)) if not _alike(figure, other)]
+    terms = [term for term in found.terms if not _all(_read(term))]
+    return tuple(dict.fromkeys([*terms, *letters, *others]))
+
+
+@lru_cache(maxsize=2048)
+def _known(keys: tuple[str, ...], text: str) -> frozenset[str]:
+    """Those of the keys that a text has."""
+    source = plain(text)
+    has = covered(keys, source.lower(), frozenset(words(text).terms))
+    there = {_written(figure) for figure in _all(figures(text))}
+    alone = set(re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", source))
+
+    def found(key: str, covers: bool) -> bool:
+        if key[0] == "#":
+            return key in there
+        return key in alone if len(key) == 1 and key.isascii() else covers
+
+    return frozenset(key for key, covers in zip(keys, has, strict=True) if found(key, covers))
+
+
+def _names_a_thing(key: str) -> bool:
+    if key[0] == "#":
+        return True
+    if key[0] > "\u3400":
+        return any(tag.startswith(_THING) or tag.startswith("vn") for _word, tag in tagged(key))
+    return key not in _SAID_OF_ANY
+
+
+def _written(figure: Figure) -> str:
+    """A figure as a key, the same for all ways to write it."""
+    if isinstance(figure, Quantity):
+        return f"#{figure.value:g}{figure.kind}"
+    if isinstance(figure, Moment):
+        return f"#{figure.year}-{figure.month}-{figure.day}"
+    return f"#{figure.minutes % 720}h"
+
+
+def _stretches(text: str, figure: Figure) -> list[_Stretch]:
+    """The stretches of a text that have figures like this one."""
+    found: list[_Stretch] = []
+    before = ""
+    for place, sentence in enumerate(pieces(text)):
+        parts = [(sentence, "")] if _ROW.search(sentence) else _parts(sentence, figure)
+        told_before = _like(before, figure)
+        for number, (own, shared) in enumerate(parts):
+            context = ""
+            if _PRONOUN.match(sentence):
+                own, context = (own, before) if number or told_before else (f"{before} {own}", "")
+            elif number == 0 and not told_before:
+                context = before
+            found.append(_Stretch(own, shared, context, place, number))
+        before = sentence
+    return [part for part in found if _like(part.text, figure)]
+
+
+def _parts(sentence: str, figure: Figure) -> list[tuple[str, str]]:
+    """A sentence cut between its figures of a kind, each with the clauses between that may belong to either side."""
+    clauses = _clauses(sentence)
+    marked = [place for place, clause in enumerate(clauses) if _like(clause, figure)]
+    found = []
+    for number, place in enumerate(marked):
+        first, last = number == 0, number == len(marked) - 1
+        begin = 0 if first else marked[number - 1] + 1
+        end = len(clauses) if last else marked[number + 1]
+        own = clauses[begin if first else place : end if last else place + 1]
+        shared = (() if first else clauses[begin:place]) + (() if last else clauses[place + 1 : end])
+        found.append((" ".join(own), " ".join(shared)))
+    return found
+
+
+@lru_cache(maxsize=2048)
+def _clauses(sentence: str) -> tuple[str, ...]:
+    """The clauses of a sentence; one that is a bare figure belongs to the one before it, as in "between 3 and 5"."""
+    found: list[str] = []
+    for clause in _CLAUSE.split(sentence):
+        if found and not words(clause).terms:
+            found[-1] += f" {clause}"
+        elif clause.strip():
+            found.append(clause)
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Figures:
+    return figures(text)
+
+
+def _all(found: Figures) -> tuple[Figure, ...]:
+    return (*found.quantities, *found.moments, *found.clocks)
+
+
+def _like(text: str, figure: Figure) -> bool:
+    """Whether a text has a figure of this one's kind."""
+    return any(_alike(figure, other) for other in _all(_read(text)))
+
+
+def _has(text: str, figure: Figure) -> bool:
+    return any(_alike(figure, other) and _equal(figure, other) for other in _all(_read(text)))
+
+
+def _alike(one: Figure, other: Figure) -> bool:
+    """Whether two figures are of a kind: one could stand in the other's place."""
+    if isinstance(one, Quantity) and isinstance(other, Quantity):
+        if one.kind != other.kind or _is_year(one) != _is_year(other):
+            return False
+        return bool(one.kind) or _counted(one) == _counted(other) or not (_counted(one) and _counted(other))
+    return type(one) is type(other)
+
+
+def _counted(quantity: Quantity) -> str:
+    return "" if quantity.counted in STOP else stem(quantity.counted)
+
+
+def _is_year(quantity: Quantity) -> bool:
+    return not quantity.kind and not _counted(quantity) and quantity.value in YEARS
+
+
+def _equal(one: Figure, other: Figure) -> bool:
+    if isinstance(one, Quantity) and isinstance(other, Quantity):
+        same = one.kind == other.kind
+        return abs((one.value if same else one.bare) - (other.value if same else other.bare)) < 1e-6
+    return _written(one) == _written(other)
