@@ -14,6 +14,7 @@ from services.chat.checking.verdicts import (
     NO_SOURCE,
     NOT_FOUND,
     NUMBERS,
+    PLACE,
     SUPPORTED,
     SWAPPED,
     UNSURE,
@@ -80,6 +81,8 @@ def _found(check: SentenceCheck) -> str:
         return _("Not found in the source: {what}.", what=", ".join(details["names"]))
     if check.reason == SWAPPED:
         return _("The source says “{source}” where this says “{said}”.", **details)
+    if check.reason == PLACE:
+        return _("The source says something else of this than {said}: “{source}”.", **details)
     if check.reason == NEGATION:
         return _("The source says the opposite: “{source}”.", source=details["source"])
     return _("Not found in the source.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.chat.checking.answers import SentenceCheck
-from services.chat.checking.verdicts import CONTRADICTS, NO_SOURCE, SUPPORTED, SWAPPED, UNSURE
-from ui.checks import SENTENCE_LIMIT, summary_html
+from services.chat.checking.verdicts import CONTRADICTS, NO_SOURCE, PLACE, SUPPORTED, SWAPPED, UNSURE
+from ui.checks import SENTENCE_LIMIT, summary_html, words_of
 
 ANSWER = "It starts at <seven> [1]. It runs [1]. " + "They like it " * 20 + "."
 
@@ -36,3 +36,9 @@ def test_where_all_is_well_there_is_nothing_to_unfold_and_without_checks_nothing
     html = summary_html([check(0, 20, SUPPORTED), check(26, 33, UNSURE)], ANSWER)
     assert "<details" not in html and "1 sentence supported" in html and "1 could not be told" in html
     assert summary_html([], ANSWER) == ""
+
+
+def test_a_figure_of_something_else_is_told_with_what_the_source_says() -> None:
+    details = {"said": "70 euros", "source": "A room costs 50 euros"}
+    said = words_of(check(0, 20, CONTRADICTS, reason=PLACE, details=details))
+    assert said == "The source says something else of this than 70 euros: “A room costs 50 euros”."

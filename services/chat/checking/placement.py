@@ -1,8 +1,8 @@
 """Whether a figure stands with what the sentence says it of: a passage may have such figures of several things.
 
 A passage is cut into stretches that have one figure of a kind each: rows, list items, sentences, and clauses where a
-sentence lists several. A figure is misplaced where another stretch, with another figure, has all that this one has to do
-with the sentence, and is about the very thing that it names besides.
+sentence lists several. A figure is misplaced where another stretch, with another figure, has all that this one has to
+do with the sentence, and is about the very thing that it names besides.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from services.chat.checking.quantities import Clock, Figures, Moment, Quantity, figures
 from services.chat.checking.sentences import pieces
@@ -19,8 +20,11 @@ Figure = Quantity | Moment | Clock
 
 _ROW = re.compile(r"^\s*\|?[^|]+\|[^|]+|^[^:：;；]*[:：][^\d;；]+;\s[^:：;；]+:\s")
 """A row as the readers write it: its cells belong to one thing, and are not cut."""
+_LINE = re.compile(rf"{_ROW.pattern}|^\s*(?:[-*+•·]|\d{{1,2}}[.)、])\s")
+"""A row, or an item of a list: such are held against each other however far apart they stand."""
 _JOIN = r"(?:and|or|but|while|whereas)\s"
 _CLAUSE = re.compile(rf"(?:[;；，、]|,(?!\d))\s*(?:{_JOIN})?|\s{_JOIN}|[和而或](?=.)")
+_AROUND = " ,;，；、"
 _PRONOUN = re.compile(
     r"\s*(?:it|its|they|their|he|his|she|her|this|these|both)\b|\s*(?:[它他她其该此这]|两者|二者)", re.IGNORECASE
 )
@@ -29,7 +33,7 @@ amount close closes cost costs count counts cover come comes equal fall falls fe
 held increase increased join joined last lie make measure measures need needs number open opens pay paid price produce
 produced reach reached remain rent rented report rise rises rose run sell sold show stand stood start started take
 takes took total use used weigh weighs work worked build built begin began end ended length long high height wide tall
-old deep year month week day hour minute
+old deep
 """
 _SAID_OF_ANY = frozenset(map(stem, _ANY.split()))
 """Words that go with a figure whatever it is of."""
@@ -49,7 +53,9 @@ class _Stretch:
     shared: str
     """The clauses before and after it up to the next figure, which may belong to either side."""
     context: str
-    """The sentence that it goes on from."""
+    """The sentence that its pronoun means."""
+    above: str
+    """What stands before it without such a figure, a heading perhaps, which may be about it and others."""
     sentence: int
     number: int
     """Where it stands: in which sentence, and within that."""
@@ -82,17 +88,19 @@ def _rival(figure: Figure, claim: str, source: str) -> str | None:
         if part not in mine and not any(_has(part.text, other) for other in said)  # "from 5 to 7" says both
     ]
     for other in others if keys and mine else []:
-        if all(_better(keys, part, other) for part in mine):
-            return other.text.strip()
+        if all(_better(keys, part, other) and _of_another(figure, claim, part, other) for part in mine):
+            return other.text.strip(_AROUND)
     return None
 
 
 def _better(keys: tuple[str, ...], part: _Stretch, other: _Stretch) -> bool:
     """Whether another stretch has all that this one has of the claim, and names its thing besides."""
-    theirs, own = _known(keys, other.text), _known(keys, f"{part.context} {part.shared} {part.text}")
-    if not any(_names_a_thing(key) for key in theirs - own):
+    theirs, own = _known(keys, other.text), _known(keys, " ".join((part.above, part.context, part.shared, part.text)))
+    near = abs(other.sentence - part.sentence) <= 1 or (_LINE.search(other.text) and _LINE.search(part.text))
+    if not near or not any(_names_a_thing(key) for key in theirs - own):
         return False
-    left = own - _known(keys, f"{other.context} {other.text}")
+    mine = _known(keys, " ".join((part.context, part.shared, part.text)))
+    left = [key for key in mine - _known(keys, f"{other.context} {other.text}") if _names_a_thing(key)]
     # "A opened in 1998, and B in 2007": the second goes on from the first, whose words need not be said again.
     told = words(part.text)
     follows = other.sentence == part.sentence and other.number > part.number
@@ -101,12 +109,36 @@ def _better(keys: tuple[str, ...], part: _Stretch, other: _Stretch) -> bool:
     return not left or (goes_on and not any(key[0] == "#" or key in names for key in left))
 
 
+def _of_another(figure: Figure, claim: str, part: _Stretch, other: _Stretch) -> bool:
+    """Whether a figure stands behind a thing that is not the claim's: without one, it goes on with what went before.
+
+    Or both figures come first: "14 euros for adults, 9 for children"; but dates that come first tell a story.
+    """
+    before, its = _before(figure, part.text), _before(figure, other.text, same=False)
+    if before is None or its is None:
+        return False
+    if not words(before).terms and not words(its).terms and not isinstance(figure, Moment):
+        return True
+    keys = _keys(before, figure)
+    return any(_names_a_thing(key) for key in set(keys) - _known(keys, claim))
+
+
+def _before(figure: Figure, text: str, *, same: bool = True) -> str | None:
+    """What stands before this figure in a text, or before the first one of its kind; None where it is not found."""
+    there = (other for other in _all(_read(text)) if _alike(figure, other) and (not same or _equal(figure, other)))
+    found = plain(text)
+    places = [found.find(other.written) for other in there]
+    begin = min((place for place in places if place >= 0), default=None)
+    return None if begin is None else found[:begin]
+
+
 def _keys(claim: str, figure: Figure) -> tuple[str, ...]:
     """What a claim says beside its figure: words, single letters that name one of several, other figures."""
     found = words(claim)
     letters = [name for name in found.names if len(name) == 1]
     others = [_written(other) for other in _all(figures(claim)) if not _alike(figure, other)]
-    terms = [term for term in found.terms if not _all(_read(term))]
+    units = {stem(word.lower()) for one in _all(figures(claim)) for word in re.findall(r"[A-Za-z]+", one.written)}
+    terms = [term for term in found.terms if term not in units and not _all(_read(term))]
     return tuple(dict.fromkeys([*terms, *letters, *others]))
 
 
@@ -151,12 +183,11 @@ def _stretches(text: str, figure: Figure) -> list[_Stretch]:
         parts = [(sentence, "")] if _ROW.search(sentence) else _parts(sentence, figure)
         told_before = _like(before, figure)
         for number, (own, shared) in enumerate(parts):
+            above = before if number == 0 and not told_before else ""
             context = ""
             if _PRONOUN.match(sentence):
                 own, context = (own, before) if number or told_before else (f"{before} {own}", "")
-            elif number == 0 and not told_before:
-                context = before
-            found.append(_Stretch(own, shared, context, place, number))
+            found.append(_Stretch(own, shared, context, above, place, number))
         before = sentence
     return [part for part in found if _like(part.text, figure)]
 
@@ -172,7 +203,7 @@ def _parts(sentence: str, figure: Figure) -> list[tuple[str, str]]:
         end = len(clauses) if last else marked[number + 1]
         own = clauses[begin if first else place : end if last else place + 1]
         shared = (() if first else clauses[begin:place]) + (() if last else clauses[place + 1 : end])
-        found.append((" ".join(own), " ".join(shared)))
+        found.append(("".join(own), "".join(shared)))
     return found
 
 
@@ -180,11 +211,12 @@ def _parts(sentence: str, figure: Figure) -> list[tuple[str, str]]:
 def _clauses(sentence: str) -> tuple[str, ...]:
     """The clauses of a sentence; one that is a bare figure belongs to the one before it, as in "between 3 and 5"."""
     found: list[str] = []
-    for clause in _CLAUSE.split(sentence):
-        if found and not words(clause).terms:
-            found[-1] += f" {clause}"
-        elif clause.strip():
-            found.append(clause)
+    edges = [0, *(match.end() for match in _CLAUSE.finditer(sentence)), len(sentence)]
+    for start, end in pairwise(edges):
+        if found and not words(sentence[start:end]).terms:
+            found[-1] += sentence[start:end]
+        elif sentence[start:end].strip():
+            found.append(sentence[start:end])
     return tuple(found)
 
 
