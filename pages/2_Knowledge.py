@@ -3,7 +3,7 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import api_snippets, bases, documents, errors, feedback, frame, rebuilding, transfer
+from ui import api_snippets, bases, documents, embedders, errors, feedback, frame, rebuilding, transfer
 from ui.chunks import view
 from ui.i18n import _
 from ui.search_box import try_search
@@ -44,6 +44,7 @@ with frame.page(N_("Knowledge")) as services:
             bases.delete_dialog(services, summary)
         transfer.menu(services, summary)
     facts_line(*bases.facts(summary))
+    about_embedder = st.container()
     rebuilding.under_way(services, summary.base)
     if view.opened():
         view.chunk_view(services, summary)
@@ -63,3 +64,5 @@ with frame.page(N_("Knowledge")) as services:
         )
         with st.container(horizontal_alignment="center"):
             st.button(_("See how a sample is cut"), icon=":material/content_cut:", on_click=view.open_chunks)
+    with about_embedder:  # last, for a server that hangs is waited for
+        embedders.trouble(services, summary.base)

@@ -30,6 +30,7 @@ from services.knowledge.embedders.probing import EmbedderChoices
 from services.knowledge.embedders.protocol import Embedder, EmbedderSpec
 from services.knowledge.embedders.registry import DEFAULT, Embedders
 from services.knowledge.embedders.served import ServerEmbedder
+from services.knowledge.embedders.trouble import trouble
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
 from services.knowledge.retrieval import MOST_HITS
 from services.knowledge.search_types import SearchFilter, SearchOptions
@@ -111,6 +112,11 @@ class Services(Planning):
     def embedder_choices(self) -> EmbedderChoices:
         """Makes specs of embedders that people choose."""
         return EmbedderChoices(self.embedding_servers)
+
+    def embedder_trouble(self, base: BaseRecord) -> AppError | None:
+        """Why the embedder of a base cannot be asked now, or does not fit its vectors; no server is started for it."""
+        made_by = self.stores.of(base).fingerprint()
+        return trouble(self.knowledge.embedder_of(base), made_by)
 
     @property
     def embedder(self) -> Embedder:

@@ -10,7 +10,7 @@ from services.knowledge.chunking.registry import STRATEGIES
 from services.knowledge.samples import SAMPLE_QUESTIONS
 from services.knowledge.service import BaseSummary
 from services.store.bases import BaseRecord
-from ui import errors
+from ui import embedders, errors
 from ui.chunks.choice import choose as choose_spec
 from ui.i18n import _, language, ngettext
 from ui.widgets import safe_text
@@ -52,7 +52,7 @@ def facts(summary: BaseSummary) -> list[str]:
             size=base.chunk_size,
             overlap=base.chunk_overlap,
         ),
-        _("embedder {name}", name=base.embedder),
+        _("embedder {name}", name=embedders.title(base)),
     ]
     if counts.failed:
         words.append(ngettext("{n} failed", "{n} failed", counts.failed))
@@ -84,16 +84,17 @@ def is_sample(services: Services, base_id: str) -> bool:
 
 
 def create_dialog(services: Services) -> None:
-    """Ask for a name and how documents are cut, and make the base."""
+    """Ask for a name, the embedder and how documents are cut, and make the base."""
 
     @st.dialog(_("New knowledge base"))
     def ask() -> None:
         with errors.shown():
             name = st.text_input(_("Name"), max_chars=80, placeholder=_("for example: Handbook"))
+            embedder = embedders.choose(services, "new-base")
             with st.expander(_("How documents are cut")):
                 spec = choose_spec(services.product, None, "new-base", columns=1)
             if st.button(_("Create"), type="primary"):
-                base = services.knowledge.create(name, spec)
+                base = services.knowledge.create(name, spec, embedders.chosen_spec(services, embedder))
                 st.session_state[CHOSEN] = base.id
                 st.rerun()
 

@@ -7,9 +7,10 @@ import streamlit as st
 from services.app import Services
 from services.core.clock import now_ms
 from services.knowledge.chunking.registry import chunker_spec
+from services.knowledge.embedders.registry import embedder_spec_of
 from services.knowledge.service import BaseSummary
 from services.store.bases import BaseRecord
-from ui import errors
+from ui import embedders, errors
 from ui.i18n import _, ngettext
 from ui.widgets import progress_row, safe_text
 
@@ -17,12 +18,14 @@ POLL_S = 2.0
 
 
 def change_dialog(services: Services, summary: BaseSummary) -> None:
-    """Ask for the new sizes, and say what the change costs."""
+    """Ask for the embedder and the sizes, and say what the change costs."""
     base = summary.base
 
     @st.dialog(_("Change this knowledge base"))
     def ask() -> None:
-        with errors.shown(), st.form("change-base", border=False):
+        with errors.shown():
+            now = embedder_spec_of(base)
+            chosen = embedders.choose(services, f"change-{base.id}", now)
             size = st.number_input(_("Characters of a chunk"), 50, 20_000, base.chunk_size, step=50)
             overlap = st.number_input(
                 _("Characters that neighbouring chunks share"), 0, 10_000, base.chunk_overlap, step=10
@@ -35,12 +38,14 @@ def change_dialog(services: Services, summary: BaseSummary) -> None:
                 documents=documents,
                 chunks=chunks,
             )
-            safe_text(cost, muted=True)
-            if st.form_submit_button(_("Build anew"), type="primary"):
+            safe_text(cost, muted=True, small=True)
+            if st.button(_("Build anew"), type="primary"):
                 options = base.chunker_options
                 spec = chunker_spec(base.chunker, size=int(size), overlap=int(overlap), **options)
-                services.knowledge.change(base, spec)
-                st.rerun()
+                changed = services.knowledge.change(base, spec, embedders.chosen_spec(services, chosen, now))
+                if changed.change is not None:
+                    st.rerun()
+                safe_text(_("Nothing of it is new: the base is built so already."))
 
     ask()
 
@@ -61,6 +66,8 @@ def _progress(services: Services, base_id: str) -> None:
         rate = progress.ready / spent_s
         left_ms = (progress.documents - progress.ready) / rate * 1000 if rate else None
         progress_row(_("Building anew"), progress.ready, progress.documents, _("files"), remaining_ms=left_ms)
+        if progress.target.embedder != base.embedder or progress.target.embedder_options != base.embedder_options:
+            embedders.trouble(services, progress.target)
         if progress.failed:
             failed = ngettext("{n} document", "{n} documents", progress.failed)
             safe_text(_("{documents} could not be built anew: try again, or remove them.", documents=failed))

@@ -23,7 +23,7 @@ from services.cli.kb_embedders import (
     wished_embedder,
 )
 from services.cli.output import failing_well, speaker
-from services.core.errors import AppError, PathNotFound, WorkerNotRunning
+from services.core.errors import AppError, PathNotFound, WorkerNotRunning, from_row
 from services.core.i18n import N_
 from services.knowledge.chunking.registry import wished_spec
 from services.knowledge.embedders.probing import ServedWish
@@ -96,14 +96,18 @@ def show(name: Name) -> None:
     with failing_well():
         services = speaker.services()
         base = services.knowledge.base(name)
+        trouble = services.embedder_trouble(base)
         row = {
             **health.base_row(services.knowledge.summary(base)),
             "index": asdict(services.knowledge.index_state(base)),
+            "embedder_error": speaker.error_row(trouble.code, trouble.params) if trouble else None,
         }
 
         def text() -> None:
-            speaker.fields({key: value for key, value in row.items() if key != "index"})
+            speaker.fields({key: value for key, value in row.items() if key not in ("index", "embedder_error")})
             speaker.fields(row["index"])
+            if trouble:
+                speaker.fields({"error": row["embedder_error"]})
 
         speaker.emit(row, text)
 
@@ -201,8 +205,10 @@ def _add(
 
 
 def _wait(services: Services, base: BaseRecord, ids: set[str]) -> None:
+    told: set[str] = set()
     while True:
         rows = [row for row in services.knowledge.documents(base) if row.document_id in ids]
+        told |= _tell_waiting(rows, told)
         if all(row.state.settled for row in rows):
             return
         if not health.worker_status(services).running:
@@ -210,6 +216,15 @@ def _wait(services: Services, base: BaseRecord, ids: set[str]) -> None:
             if not health.worker_status(services).running:
                 raise WorkerNotRunning()
         time.sleep(POLL_S)
+
+
+def _tell_waiting(rows: list[DocumentRow], told: set[str]) -> set[str]:
+    """Say once what documents wait for, for that may take long; what has been said."""
+    waiting = [row.error for row in rows if row.error and row.state is DocumentState.WAITING]
+    said = {from_row(reason.code, reason.params).render(speaker.language).message for reason in waiting}
+    for message in sorted(said - told):
+        typer.echo(message, err=True)
+    return said
 
 
 def _outcome(services: Services, base: BaseRecord, label: str, outcome: DocumentRow | AppError) -> dict[str, Any]:
@@ -231,6 +246,6 @@ def _emit_documents(rows: list[dict[str, Any]]) -> None:
 
 
 def _remark(row: dict[str, Any]) -> str:
-    error = row["error"]
+    error = row["error"] or row.get("waiting")
     said = [f"{error['message']} {error['remedy']}"] if error else []
     return " ".join([*said, *(warning["message"] for warning in row.get("warnings", []))])

@@ -5,7 +5,7 @@
     ├── ConfigurationError     InvalidSetting · WebhookRefused
     ├── NotFoundError          BaseNotFound · DocumentNotFound · ServerNotFound · NoServer · ConversationNotFound
     │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
-    │                          ModelNotServed · KeyNotFound · AddressNotFound
+    │                          ModelNotServed · KeyNotFound · AddressNotFound · EmbedderGone
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
     │                          WindowTooLarge
     │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged · EngineBusy
@@ -177,7 +177,7 @@ class EngineBusy(ConflictError):
 
 class EmbedderMismatch(ConflictError):
     message = N_("This knowledge base was built with the embedder {expected}, but {found} is at hand.")
-    remedy = N_("Bring the first embedder back, or rebuild the knowledge base with the new one.")
+    remedy = N_("Bring the first embedder back, or change the knowledge base to the new one: it is built anew beside.")
 
 
 class IllegalTransition(ConflictError):

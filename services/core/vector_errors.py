@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.core.errors import ConflictError, UnavailableError
+from services.core.errors import ConflictError, NotFoundError, UnavailableError
 from services.core.i18n import N_
 
 
@@ -11,6 +11,14 @@ class WindowTooLarge(ConflictError):
     remedy = N_(
         "Change the embedder of the knowledge base to the same server with a smaller window "
         "(`kb change --embedder … --embedder-window …`)."
+    )
+
+
+class EmbedderGone(NotFoundError):
+    message = N_("There is no server named “{name}” any more; it made the vectors.")
+    remedy = N_(
+        "Add a server of this name with the same model on the Servers page, or change the knowledge base to another "
+        "embedder. Searching by words needs no vectors."
     )
 
 

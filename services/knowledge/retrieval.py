@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.core.clock import Stopwatch
 from services.core.errors import AppError, EmptyQuestion, InvalidValue
 from services.core.i18n import N_
+from services.knowledge.embedders.asking import for_a_question
 from services.knowledge.embedders.fingerprint import check
 from services.knowledge.embedders.protocol import Embedder, Vectors
 from services.knowledge.fusion import Candidate, diverse, fused
@@ -73,7 +74,7 @@ def _question_vector(search: Search) -> tuple[SearchMode, Vectors | None, tuple[
     if mode is SearchMode.LEXICAL:
         return mode, None, ()
     try:
-        with search.watch.step("embed"):
+        with search.watch.step("embed"), for_a_question():
             embedder = search.embedder()
             check(search.store.fingerprint(), embedder)
             return mode, embedder.encode_queries([search.question])[0], ()

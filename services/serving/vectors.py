@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from services.core.errors import from_row
+from services.core.errors import AppError, ServerNotFound, from_row
 from services.core.i18n import N_
 from services.core.phrases import phrase
-from services.core.vector_errors import EmbedderAway
+from services.core.vector_errors import EmbedderAway, EmbedderGone
 from services.llm.embeddings import OpenAIEmbeddings
 from services.llm.protocol import Endpoint
 from services.serving.engines.registry import EMBEDDERS
 from services.serving.service import ServerService
-from services.serving.states import COMING, FAILED, READY
+from services.serving.states import COMING, DEMAND, FAILED, READY, STOPPED, STOPPING, WAITING
 from services.store.servers import ServerRecord
 
 QUICK_S, QUICK_RETRIES = 10.0, 0
@@ -36,12 +36,20 @@ class EmbeddingServers:
         able = [row for row in self._servers.list() if row.spec.get("task") != RERANK]
         return sorted(able, key=lambda row: row.engine not in EMBEDDERS)
 
-    def reached(self, name: str, *, quick: bool = False) -> OpenAIEmbeddings:
-        """A server to be asked now; one that Lectern runs is wished running if it rests.
+    def reached(self, name: str, *, quick: bool = False, wake: bool = True) -> OpenAIEmbeddings:
+        """A server to be asked now.
 
-        Raises: ServerNotFound; EmbedderAway where it is not ready, with the reason.
+        Args:
+            quick: somebody waits for the answer.
+            wake: whether one that Lectern runs is wished running where somebody has stopped it; one that was unloaded
+                because nobody asked it is in any case.
+
+        Raises: EmbedderGone; EmbedderAway where it is not ready, with the reason.
         """
-        record = self._woken(name)
+        try:
+            record = self._woken(name) if wake else self._servers.to_ask(name)
+        except ServerNotFound as error:
+            raise EmbedderGone(name=name) from error
         if record.managed and record.state != READY:
             raise EmbedderAway(name=record.name, reason=_why(record))
         endpoint = self._servers.endpoint(record)
@@ -64,6 +72,23 @@ class EmbeddingServers:
         """
         return self._woken(name).state == READY
 
+    def hindrance(self, name: str) -> AppError | None:
+        """Why a server cannot be asked, as far as that is known without asking; it is not started for this look."""
+        try:
+            record = self._servers.show(name)
+        except ServerNotFound:
+            return EmbedderGone(name=name)
+        if record.state == READY or _asleep(record):
+            return None
+        return EmbedderAway(name=record.name, reason=_why(record))
+
+    def asleep(self, name: str) -> bool:
+        """Whether a server was unloaded because nobody asked it: it starts as soon as somebody does.
+
+        Raises: ServerNotFound.
+        """
+        return _asleep(self._servers.show(name))
+
     def when_ready(self, name: str, given_up: Callable[[], bool]) -> bool:
         """Wait for a server that Lectern runs; False when the asker has given up.
 
@@ -79,9 +104,17 @@ class EmbeddingServers:
         return self._servers.start(record.id) if resting else record
 
 
+def _asleep(record: ServerRecord) -> bool:
+    return record.wish == DEMAND and record.state == STOPPED
+
+
 def _why(record: ServerRecord) -> object:
-    """Why a managed server is not ready, as part of a sentence."""
+    """Why a server is not ready, as part of a sentence."""
+    if not record.managed:
+        return N_("it does not answer")
     if record.state == FAILED and record.error_code:
         error = from_row(record.error_code, record.error_params)
         return phrase(N_("its last start has failed ({reason})"), reason=phrase(error.message, **error.params))
-    return N_("it is being started")
+    if record.wish in COMING or record.wish == DEMAND:
+        return N_("it waits for another server on its GPU") if record.state == WAITING else N_("it is being started")
+    return N_("it is being stopped") if record.state == STOPPING else N_("it is stopped")

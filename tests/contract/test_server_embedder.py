@@ -35,11 +35,17 @@ class OneServer:
         self._endpoint = Endpoint(NAME, server.url, engine=engine)
         self._timeout_s = timeout_s
 
-    def reached(self, name: str, *, quick: bool = False) -> OpenAIEmbeddings:
+    def reached(self, name: str, *, quick: bool = False, wake: bool = True) -> OpenAIEmbeddings:
         return OpenAIEmbeddings(self._endpoint, timeout_s=0.5 if quick else self._timeout_s, retries=0 if quick else 1)
 
     def ready(self, name: str) -> bool:
         return True
+
+    def hindrance(self, name: str) -> None:
+        return None
+
+    def asleep(self, name: str) -> bool:
+        return False
 
 
 @pytest.fixture

@@ -15,10 +15,12 @@ class Manner:
     """`wanted`: whether the vectors are still wanted, looked at while a server is waited for; None: they always are.
 
     `quick`: somebody waits, so that a server gets a few seconds and no second try.
+    `wake`: whether a server that somebody has stopped is started; work in the background is no reason to.
     """
 
     wanted: Wanted | None = None
     quick: bool = False
+    wake: bool = True
 
 
 PATIENT = Manner()
@@ -32,8 +34,11 @@ def manner() -> Manner:
 
 @contextmanager
 def while_wanted(wanted: Wanted) -> Iterator[None]:
-    """Give up asking within a moment once this says that nobody wants the vectors: `Unwanted` is raised then."""
-    with _set(Manner(wanted=wanted)):
+    """Ask for work in the background, which gives up within a moment once this says that nobody wants the vectors.
+
+    `Unwanted` is raised then. A server that somebody has stopped stays so.
+    """
+    with _set(Manner(wanted=wanted, wake=False)):
         yield
 
 
@@ -41,6 +46,13 @@ def while_wanted(wanted: Wanted) -> Iterator[None]:
 def for_a_question() -> Iterator[None]:
     """Ask for somebody who waits for the answer to a question."""
     with _set(Manner(quick=True)):
+        yield
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Ask to see whether there is an answer, without starting anything for it."""
+    with _set(Manner(quick=True, wake=False)):
         yield
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from services.core.errors import ServerNotFound
+from services.core.errors import AppError
+from services.core.vector_errors import EmbedderGone
 
 if TYPE_CHECKING:
     from services.llm.connection import ListedModel
@@ -35,14 +36,23 @@ class VectorServer(Protocol):
 class VectorServers(Protocol):
     """The servers by their names."""
 
-    def reached(self, name: str, *, quick: bool = False) -> VectorServer:
-        """The server of this name. One that Lectern runs is wished running if it rests.
+    def reached(self, name: str, *, quick: bool = False, wake: bool = True) -> VectorServer:
+        """The server of this name.
 
         Args:
             quick: somebody waits for the answer.
+            wake: whether one that Lectern runs is wished running where somebody has stopped it.
 
-        Raises: ServerNotFound; EmbedderAway where it cannot be asked yet.
+        Raises: EmbedderGone; EmbedderAway where it cannot be asked yet.
         """
+        ...
+
+    def hindrance(self, name: str) -> AppError | None:
+        """Why it cannot be asked, as far as that is known without asking; it is not started for this look."""
+        ...
+
+    def asleep(self, name: str) -> bool:
+        """Whether it was unloaded because nobody asked it: it starts as soon as somebody does."""
         ...
 
     def ready(self, name: str) -> bool:
@@ -53,9 +63,17 @@ class VectorServers(Protocol):
 class NoServers:
     """Stands for them where there are none."""
 
-    def reached(self, name: str, *, quick: bool = False) -> VectorServer:
-        """Raises: ServerNotFound."""
-        raise ServerNotFound(name=name)
+    def reached(self, name: str, *, quick: bool = False, wake: bool = True) -> VectorServer:
+        """Raises: EmbedderGone."""
+        raise EmbedderGone(name=name)
+
+    def hindrance(self, name: str) -> AppError:
+        """There is none of this name."""
+        return EmbedderGone(name=name)
+
+    def asleep(self, name: str) -> bool:
+        """It never is."""
+        return False
 
     def ready(self, name: str) -> bool:
         """It never is."""

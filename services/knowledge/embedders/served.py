@@ -50,7 +50,7 @@ class ServerEmbedder:
     """Vectors of one server. Thread-safe.
 
     Every method raises EmbedderAway where it is worth trying again later, EmbedderMismatch where the server is another
-    one than the spec says, and ServerNotFound, Unauthorized, BadResponse, NotOffered, RequestRefused, WindowTooLarge.
+    one than the spec says, and EmbedderGone, Unauthorized, BadResponse, NotOffered, RequestRefused, WindowTooLarge.
     """
 
     def __init__(self, spec: EmbedderSpec, servers: VectorServers) -> None:
@@ -73,8 +73,16 @@ class ServerEmbedder:
         asked = [acceptable(self.spec.passage_prefix + text) for text in texts]
         how = manner()
         with self._told_apart(how):
-            server = self._servers.reached(self._name, quick=how.quick)
+            server = self._servers.reached(self._name, quick=how.quick, wake=how.wake)
             return server.count_tokens(self._model, asked, self._wanted(how))
+
+    def hindrance(self) -> AppError | None:
+        """Why the server cannot be asked, as far as that is known without asking; it is not started for this look."""
+        return self._servers.hindrance(self._name)
+
+    def asleep(self) -> bool:
+        """Whether it was unloaded because nobody asked it: it starts as soon as somebody does."""
+        return self._servers.asleep(self._name)
 
     def close(self) -> None:
         """End what is under way in other threads: it ends with `EncoderClosed`."""
@@ -111,7 +119,7 @@ class ServerEmbedder:
     def _asked(self, texts: list[str]) -> Vectors:
         how = manner()
         with self._told_apart(how):
-            server = self._servers.reached(self._name, quick=how.quick)
+            server = self._servers.reached(self._name, quick=how.quick, wake=how.wake)
             found = server.embed(self._model, texts, self._wanted(how))
         self._check(found)
         return unit_rows(self._name, found.rows)
