@@ -137,7 +137,10 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
         if document.state in AT_WORK and still_ms > STALLED_MS:
             waited = _("Nothing has happened here for {time}.", time=milliseconds_text(still_ms))
             safe_text(waited + " " + _("If it stays so, cancel it and try again, or look into the log of the worker."))
-        if document.error:
+        if document.error and document.state is DocumentState.WAITING:
+            waits = from_row(document.error.code, document.error.params).render(i18n.language())
+            safe_text(f"{waits.message} {waits.remedy}", muted=True)
+        elif document.error:
             remark(from_row(document.error.code, document.error.params).render(i18n.language()))
             if document.error.code in LOCKED and document.name.lower().endswith(".pdf"):
                 st.text_input(_("Password"), type="password", key=_password_key(document.document_id), width=320)

@@ -2,7 +2,8 @@
 
 Every step first looks whether the work is still wanted, and leaves what it made in the base's store: after a kill the
 same step is called again and goes on where the store says that it stopped. Steps return False when the work is not
-wanted any more. They raise `AppError`; the caller then settles the revision with `failed`.
+wanted any more. They raise `AppError`; the caller then settles the revision with `fail`, or has it `wait` where that is
+`EmbedderAway`, which passes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from dataclasses import replace
 from functools import partial
 
 from services.core.errors import AppError
+from services.core.vector_errors import EmbedderAway
 from services.knowledge.chunking.chunks import make_chunks
 from services.knowledge.chunking.registry import make_chunker, spec_of
 from services.knowledge.chunking.tools import OpenChatModel, no_chat_model, tools_for
+from services.knowledge.embedders.asking import while_wanted
 from services.knowledge.embedders.fingerprint import check, fingerprint
 from services.knowledge.embedders.registry import Embedders, embedder_spec_of
+from services.knowledge.embedders.trouble import trouble
 from services.knowledge.embedding import Embedding
 from services.knowledge.index.local.vector_cache import VectorCache
 from services.knowledge.loaders.reader import Cancelled, Reader
@@ -79,32 +83,46 @@ class Ingest:
         extracted = store.text(key.document_id, key.revision)
         if extracted is None or not store.set_state(key, DocumentState.SPLITTING):
             return False
+        wanted = partial(store.current, key)
         tools = tools_for(
             self._embedders.of(embedder_spec_of(base)),
             self._open_model,
             known=store.rewritten(key),
             keep=partial(store.keep_rewritten, key),
-            wanted=partial(store.current, key),
+            wanted=wanted,
         )
         try:
-            chunks, notices = make_chunks(extracted, make_chunker(spec_of(base), tools), tools)
+            with while_wanted(wanted):
+                chunks, notices = make_chunks(extracted, make_chunker(spec_of(base), tools), tools)
         except Unwanted:
             return False
         return store.stage(key, chunks, notices)
 
     def embed(self, base: BaseRecord, key: RevisionKey) -> bool:
-        """Give every staged chunk its vector, a few at a time. Raises: EmbedderMismatch."""
+        """Give every staged chunk its vector, a few at a time. Raises: EmbedderMismatch, EmbedderAway."""
         store = self._stores.of(base)
         if not store.set_state(key, DocumentState.EMBEDDING):
             return False
         embedder = self._embedders.of(embedder_spec_of(base))
-        store.bind(fingerprint(embedder))
-        check(store.fingerprint(), embedder)
-        return self._embedding.embed(store, key, embedder)
+        try:
+            with while_wanted(partial(store.current, key)):
+                store.bind(fingerprint(embedder))
+                check(store.fingerprint(), embedder)
+                return self._embedding.embed(store, key, embedder)
+        except Unwanted:
+            return False
 
     def publish(self, base: BaseRecord, key: RevisionKey) -> bool:
         """Count, and let searches find it. Raises: CountMismatch."""
         return self._stores.of(base).publish(key)
+
+    def wait(self, base: BaseRecord, key: RevisionKey, reason: EmbedderAway) -> None:
+        """Keep what was made of a revision until its embedder can be asked again."""
+        self._stores.of(base).wait(key, Notice(reason.code, reason.params))
+
+    def trouble(self, base: BaseRecord) -> AppError | None:
+        """Why the embedder of a base cannot be asked now, or never again for its vectors; None: it can."""
+        return trouble(self._embedders.of(embedder_spec_of(base)), self._stores.of(base).fingerprint())
 
     def fail(self, base: BaseRecord, key: RevisionKey, error: AppError) -> None:
         """Settle a revision as failed."""

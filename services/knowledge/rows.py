@@ -7,11 +7,13 @@ from typing import Any
 from services.core.errors import from_row
 from services.core.i18n import DEFAULT_LANGUAGE
 from services.knowledge.notices import render
-from services.knowledge.types import DocumentRow, Hit, Notice, SearchResult
+from services.knowledge.types import DocumentRow, DocumentState, Hit, Notice, SearchResult
 
 
 def document_row(row: DocumentRow, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
-    """A document with the state of its newest content."""
+    """A document with the state of its newest content; `waiting` says what it waits for, `error` why it has failed."""
+    said = _error(row.error, language) if row.error else None
+    waits = row.state is DocumentState.WAITING
     return {
         "document": row.name,
         "document_id": row.document_id,
@@ -22,7 +24,8 @@ def document_row(row: DocumentRow, language: str = DEFAULT_LANGUAGE) -> dict[str
         "pages": row.pages,
         "chunks": row.chunks,
         "warnings": [{"code": notice.code, "message": render(notice, language)} for notice in row.notices],
-        "error": _error(row.error, language) if row.error else None,
+        "waiting": said if waits else None,
+        "error": None if waits else said,
     }
 
 

@@ -26,6 +26,8 @@ class DocumentState(StrEnum):
     READING = "reading"
     SPLITTING = "splitting"
     EMBEDDING = "embedding"
+    WAITING = "waiting"
+    """For what the work needs and cannot have now; it goes on by itself."""
     READY = "ready"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -128,6 +130,17 @@ class RevisionKey:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingRevision:
+    """A revision whose work waits."""
+
+    key: RevisionKey
+    since_ms: int
+    staged: bool
+    """Whether its chunks are there and only vectors are lacking; else its text is."""
+    reason: Notice | None
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """A stored original: its SHA-256 (hex) is its name on disk."""
 
@@ -183,6 +196,7 @@ class DocumentRow:
     """The revision that searches find now; None until one was ready."""
     notices: tuple[Notice, ...]
     error: Notice | None
+    """Why it has failed, or what it waits for."""
     created_at_ms: int
     updated_at_ms: int
 

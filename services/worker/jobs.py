@@ -10,12 +10,13 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from services.core.errors import AppError, Unexpected
 from services.core.log import incident
 from services.core.paths import Layout
+from services.core.vector_errors import EmbedderAway
 from services.knowledge.builds import Builds
 from services.knowledge.ingest import Ingest
 from services.knowledge.stores import FIRST_BUILD
 from services.knowledge.types import RevisionKey
 from services.store.bases import BaseRecord
-from services.worker.reconcile import Wish
+from services.worker.reconcile import FIRST_STEP, Wish
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,14 @@ class Jobs:
 
         @DBOS.workflow(name="ingest")
         def ingest_document(
-            base_id: str, document_id: str, revision: int, attempt: int, build: int = FIRST_BUILD
+            base_id: str,
+            document_id: str,
+            revision: int,
+            attempt: int,
+            build: int = FIRST_BUILD,
+            begin: str = FIRST_STEP,
         ) -> str:
-            return self._walk(base_id, build, RevisionKey(document_id, revision, attempt))
+            return self._walk(base_id, build, RevisionKey(document_id, revision, attempt), begin)
 
         self._workflow = ingest_document
 
@@ -67,24 +73,24 @@ class Jobs:
         key, queue = wish.key, BUILD_QUEUE if wish.beside else QUEUE
         name = f"{wish.base_id}:{key.document_id}:{key.revision}:{key.attempt}"
         with SetWorkflowID(f"{name}:{wish.build}" if wish.build != FIRST_BUILD else name):
-            DBOS.enqueue_workflow(
-                queue, self._workflow, wish.base_id, key.document_id, key.revision, key.attempt, wish.build
-            )
+            place = (wish.base_id, key.document_id, key.revision, key.attempt, wish.build)
+            DBOS.enqueue_workflow(queue, self._workflow, *place, wish.begin)
 
     def close(self) -> None:
         """Stop taking work; what is under way goes on with the next worker."""
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
-    def _walk(self, base_id: str, build: int, key: RevisionKey) -> str:
+    def _walk(self, base_id: str, build: int, key: RevisionKey, begin: str) -> str:
         steps: list[Step] = [self._ingest.read, self._ingest.split, self._ingest.embed, self._ingest.publish]
-        for step in steps:
+        first = [step.__name__ for step in steps].index(begin)
+        for step in steps[first:]:
             outcome = DBOS.run_step({"name": step.__name__}, self._attempt, step, base_id, build, key)
             if outcome != "done":
                 return outcome
         return "ready"
 
     def _attempt(self, step: Step, base_id: str, build: int, key: RevisionKey) -> str:
-        """One step, its failure written down: done, failed or unwanted."""
+        """One step, its failure written down: done, failed, waiting or unwanted."""
         base = self._builds.wanted(base_id, build)
         if base is None:
             return "unwanted"
@@ -93,6 +99,10 @@ class Jobs:
         except Exception as error:  # noqa: BLE001 - whatever happens, the document must settle and say so
             if self._builds.wanted(base_id, build) is None:
                 return "unwanted"  # its files went away under the step
+            if isinstance(error, EmbedderAway):
+                logger.info("%s of %s/%s waits: %s", step.__name__, base.name, key.document_id, error)
+                self._ingest.wait(base, key, error)
+                return "waiting"
             self._ingest.fail(base, key, _reason(error, f"{step.__name__} of {base.name}/{key.document_id}"))
             return "failed"
 

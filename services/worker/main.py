@@ -33,6 +33,7 @@ from services.worker.installs import InstallKeeper
 from services.worker.jobs import CONCURRENCY, Jobs
 from services.worker.reconcile import Reconciler
 from services.worker.upkeep import UpkeepKeeper
+from services.worker.waiting import WaitingKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,9 @@ class Worker:
         builds = services.knowledge.builds
         self._jobs = Jobs(settings.layout, services.machine_id, builds, ingest)
         reconciler = Reconciler(services.store.bases, services.stores, builds, self._jobs, services.machine_id)
+        self._waiting = WaitingKeeper(
+            services.store.bases, services.stores, builds, ingest, self._jobs, services.machine_id
+        )
         supervisor = Supervisor(
             services.store.servers,
             settings.layout,
@@ -94,6 +98,7 @@ class Worker:
             Part("servers", supervisor.tick, 0),
             Part("memory that engines report", reports.tick, 5_000),
             Part("documents", reconciler.tick, 0),
+            Part("documents that wait", self._waiting.tick, 2_000),
             Part("downloads", self._downloads.tick, 0),
             Part("engines", self._installs.tick, 1_000),
             Part("answers", services.chat.mend, 5_000),
@@ -118,6 +123,7 @@ class Worker:
             for part in self._parts:
                 part.run()
             stopping.wait(TICK_S)
+        self._waiting.close()
         self._embedded.close()
         self._downloads.close()
         self._folders.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.core.errors import AppError
@@ -14,6 +14,8 @@ from services.knowledge.types import RevisionKey
 from services.store.bases import BaseRecord, BaseRows
 
 logger = logging.getLogger(__name__)
+
+FIRST_STEP = "read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Wish:
     beside: bool
     """Whether it is for a build that does not answer yet."""
     key: RevisionKey
+    begin: str = field(default=FIRST_STEP, compare=False)
+    """The step that comes first; those before it were done in an earlier attempt."""
 
 
 class Queue(Protocol):

@@ -27,6 +27,7 @@ from tests.contract.base_store_steps import (
     pieces,
     prepare,
 )
+from tests.contract.base_store_waiting import Waiting
 from tests.fakes.embedder import DIMENSIONS
 
 STRANGE = "a\0b \ud800 “c”\r\n中文 👩‍👧\u2028 e\u0301"
@@ -342,5 +343,7 @@ class Searching(Suite):
         assert len(store.documents()[0].names) == 16
 
 
-class BaseStoreSuite(NamesAndContents, FromFileToVectors, AtOnce, Searching, SearchingByWords, SearchingSomeDocuments):
+class BaseStoreSuite(
+    NamesAndContents, FromFileToVectors, Waiting, AtOnce, Searching, SearchingByWords, SearchingSomeDocuments
+):
     """All of it."""

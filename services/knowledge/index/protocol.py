@@ -39,6 +39,7 @@ from services.knowledge.types import (
     StagedChunk,
     StoredChunk,
     VerifyReport,
+    WaitingRevision,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -122,6 +123,18 @@ class BaseStore(Protocol):
 
     def fail(self, key: RevisionKey, error: Notice) -> bool:
         """Settle as failed. Staged chunks of this revision are dropped; an older revision goes on answering."""
+        ...
+
+    def wait(self, key: RevisionKey, reason: Notice) -> bool:
+        """Say what the work on a revision waits for; what was made so far stays. Said again, it waits as long."""
+        ...
+
+    def waiting(self) -> list[WaitingRevision]:
+        """Revisions whose work waits, oldest first; they are pending too."""
+        ...
+
+    def go_on(self, key: RevisionKey) -> RevisionKey | None:
+        """Queue work that waited (attempt + 1), keeping what was made; None where it does not wait any more."""
         ...
 
     def write_text(self, key: RevisionKey, document: Extracted) -> bool:

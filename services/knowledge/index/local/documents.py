@@ -205,6 +205,31 @@ def settle(connection: sqlite3.Connection, key: RevisionKey, state: DocumentStat
     return True
 
 
+def wait(connection: sqlite3.Connection, key: RevisionKey, reason: Notice) -> bool:
+    """Say what the work on a revision waits for; it counts from when it began to wait."""
+    if not wanted(connection, key):
+        return False
+    connection.execute(
+        "UPDATE revisions SET error_code = ?1, error_params = ?2, state = ?3,"
+        " updated_at_ms = CASE state WHEN ?3 THEN updated_at_ms ELSE ?4 END WHERE document_id = ?5 AND revision = ?6",
+        (
+            *(reason.code, json.dumps(dict(reason.params)), DocumentState.WAITING, now_ms()),
+            *(key.document_id, key.revision),
+        ),
+    )
+    return True
+
+
+def go_on(connection: sqlite3.Connection, key: RevisionKey) -> RevisionKey | None:
+    """Queue work that waited as its next attempt; what the last one made stays."""
+    changed = connection.execute(
+        "UPDATE revisions SET attempt = attempt + 1, state = ?, error_code = NULL, error_params = NULL,"
+        " updated_at_ms = ? WHERE document_id = ? AND revision = ? AND attempt = ? AND state = ?",
+        (DocumentState.QUEUED, now_ms(), key.document_id, key.revision, key.attempt, DocumentState.WAITING),
+    ).rowcount
+    return RevisionKey(key.document_id, key.revision, key.attempt + 1) if changed else None
+
+
 def newest_key(connection: sqlite3.Connection, document_id: str) -> RevisionKey | None:
     """The newest revision of a document."""
     row = connection.execute(

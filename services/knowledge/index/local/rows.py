@@ -22,6 +22,7 @@ from services.knowledge.types import (
     PageSpan,
     RevisionKey,
     StoredChunk,
+    WaitingRevision,
 )
 
 # The vectors of a ready revision were counted when it was published; counting them again belongs to `verify`.
@@ -121,7 +122,7 @@ def _document(row: sqlite3.Row) -> DocumentRow:
         chunks_done=row["chunks_done"],
         answering_revision=row["answering"],
         notices=(*from_json(row["read_notices"]), *from_json(row["split_notices"])),
-        error=Notice(row["error_code"], json.loads(row["error_params"])) if row["error_code"] else None,
+        error=_error(row),
         created_at_ms=row["document_created_at_ms"],
         updated_at_ms=row["updated_at_ms"],
     )
@@ -135,6 +136,28 @@ def pending(connection: sqlite3.Connection) -> list[RevisionKey]:
         " WHERE NOT r.settled ORDER BY r.noted"
     )
     return [RevisionKey(row["document_id"], row["revision"], row["attempt"]) for row in rows]
+
+
+def waiting(connection: sqlite3.Connection) -> list[WaitingRevision]:
+    """Revisions whose work waits, oldest first."""
+    rows = connection.execute(
+        "SELECT r.* FROM revisions r JOIN documents d ON d.document_id = r.document_id AND d.newest = r.revision"
+        " WHERE NOT r.settled AND r.state = ? ORDER BY r.noted",
+        (DocumentState.WAITING,),
+    )
+    return [
+        WaitingRevision(
+            RevisionKey(row["document_id"], row["revision"], row["attempt"]),
+            row["updated_at_ms"],
+            row["chunks"] is not None,
+            _error(row),
+        )
+        for row in rows
+    ]
+
+
+def _error(row: sqlite3.Row) -> Notice | None:
+    return Notice(row["error_code"], json.loads(row["error_params"])) if row["error_code"] else None
 
 
 def counts(connection: sqlite3.Connection) -> BaseCounts:

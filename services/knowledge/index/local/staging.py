@@ -28,7 +28,8 @@ def set_state(connection: sqlite3.Connection, key: RevisionKey, state: DocumentS
     if not wanted(connection, key):
         return False
     connection.execute(
-        "UPDATE revisions SET state = ?, updated_at_ms = ? WHERE document_id = ? AND revision = ?",
+        "UPDATE revisions SET state = ?, error_code = NULL, error_params = NULL, updated_at_ms = ?"
+        " WHERE document_id = ? AND revision = ?",
         (state, now_ms(), key.document_id, key.revision),
     )
     return True

@@ -39,6 +39,7 @@ from services.knowledge.types import (
     StagedChunk,
     StoredChunk,
     VerifyReport,
+    WaitingRevision,
 )
 
 
@@ -144,6 +145,21 @@ class LocalBaseStore:
         """Settle as failed."""
         with self._connections.writing() as connection:
             return documents.settle(connection, key, DocumentState.FAILED, error)
+
+    def wait(self, key: RevisionKey, reason: Notice) -> bool:
+        """Say what the work on a revision waits for."""
+        with self._connections.writing() as connection:
+            return documents.wait(connection, key, reason)
+
+    def waiting(self) -> list[WaitingRevision]:
+        """Revisions whose work waits, oldest first."""
+        with self._connections.reading() as connection:
+            return rows.waiting(connection)
+
+    def go_on(self, key: RevisionKey) -> RevisionKey | None:
+        """Queue work that waited, keeping what was made."""
+        with self._connections.writing() as connection:
+            return documents.go_on(connection, key)
 
     def write_text(self, key: RevisionKey, document: Extracted) -> bool:
         """Store the extracted text, replacing an earlier try's."""
