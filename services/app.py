@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,16 +31,17 @@ from services.knowledge.embedders.protocol import Embedder, EmbedderSpec
 from services.knowledge.embedders.registry import DEFAULT, Embedders
 from services.knowledge.embedders.served import ServerEmbedder
 from services.knowledge.embedders.trouble import trouble
+from services.knowledge.fusion import comparable
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
-from services.knowledge.retrieval import MOST_HITS
-from services.knowledge.search_types import SearchFilter, SearchOptions
+from services.knowledge.retrieval import MOST_HITS, WORDS_ONLY
+from services.knowledge.search_types import CosineScale, SearchFilter, SearchOptions
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.knowledge.transfer.archive import Archives
 from services.knowledge.transfer.folders import Folders
 from services.knowledge.transfer.langchain_import import LangchainImports
 from services.knowledge.transfer.service import Transfer
-from services.knowledge.types import Hit, Unwanted
+from services.knowledge.types import Hit, SearchResult, Unwanted
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import ChatModel, Endpoint
 from services.monitoring.alerts import AlertService
@@ -253,7 +254,7 @@ def _embedder(servers: EmbeddingServers, given: Embedder | None, spec: EmbedderS
 
 
 def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:
-    """Search several bases at once; their hits are ranked together by score."""
+    """Search several bases at once; their hits are ranked together by what their scores are worth."""
     results = []
     for base in map(knowledge.base, base_ids):
         narrowed = _narrowed(knowledge, base, filters)
@@ -261,7 +262,8 @@ def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str,
             several = SEVERAL_TO_ONE if base.chunker in ("parent_child", "propositions") else 1
             options = SearchOptions(top_k=min(top_k * several, MOST_HITS), filter=narrowed)
             results.append((base, knowledge.search(base, question, options)))
-    hits = [(base, hit) for base, result in results for hit in result.hits]
+    ranked = _comparable if len(results) > 1 else _as_found
+    hits = [(base, hit) for base, result in results for hit in ranked(knowledge, base, result)]
     hits.sort(key=lambda found: -found[1].score)
     # Several chunks may be shown as one stretch; it is shown once, for the best of them.
     shown: dict[tuple[str, str, int, int], tuple[BaseRecord, Hit]] = {}
@@ -272,10 +274,24 @@ def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str,
     timings: Counter[str] = Counter()
     for _, result in results:
         timings.update(result.timings_ms)
-    searched = [
-        SearchedBase(base.id, base.name, result.documents, result.documents_pending) for base, result in results
-    ]
-    return Found(searched, passages, dict(timings))
+    return Found([_searched(base, result) for base, result in results], passages, dict(timings))
+
+
+def _as_found(knowledge: KnowledgeService, base: BaseRecord, result: SearchResult) -> Sequence[Hit]:
+    return result.hits
+
+
+def _comparable(knowledge: KnowledgeService, base: BaseRecord, result: SearchResult) -> Sequence[Hit]:
+    """The hits of a base with scores that can be compared with those of others."""
+    spec = knowledge.embedder_spec(base)
+    scale, options = CosineScale(spec.cosine_offset, spec.cosine_range), SearchOptions()
+    return [replace(hit, score=comparable(hit, options, scale)) for hit in result.hits]
+
+
+def _searched(base: BaseRecord, result: SearchResult) -> SearchedBase:
+    away = next((notice.params["error"] for notice in result.notices if notice.code == WORDS_ONLY), None)
+    words_only = {"code": away[0], "params": away[1]} if away else None
+    return SearchedBase(base.id, base.name, result.documents, result.documents_pending, words_only)
 
 
 def _passage(number: int, base: BaseRecord, hit: Hit) -> Passage:

@@ -10,7 +10,7 @@ import streamlit as st
 from services.app import Services
 from services.chat.checking.answers import checks_of
 from services.chat.conversations import Versions
-from services.chat.notes import told
+from services.chat.notes import told, words_only_text
 from services.chat.ports import Passage
 from services.chat.refusals import refuses
 from services.chat.turns import ATTACHED, MOVED, passages_of
@@ -129,6 +129,8 @@ def _told(turn: TurnRecord) -> None:
     for note in turn.notes:
         safe_text(told(note, i18n.language()), muted=True, small=True)
     for base in turn.bases:
+        if base.get("words_only"):
+            safe_text(words_only_text(base, i18n.language()), muted=True, small=True)
         if base.get("pending"):
             safe_text(
                 _(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.core.errors import from_row
 from services.core.i18n import DEFAULT_LANGUAGE, N_
-from services.core.phrases import fill
+from services.core.phrases import fill, phrase
 
 UNDERSTOOD_KNOWLEDGE, UNDERSTOOD_CHAT = "understood_knowledge", "understood_chat"
 ELSEWHERE, TRIMMED, CUT, LEFT_OUT, NO_BASE = "elsewhere", "trimmed", "cut", "left_out", "no_base"
@@ -29,3 +30,12 @@ def note(code: str, **params: Any) -> dict[str, Any]:
 def told(note: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
     """A note in the reader's language; an unknown one goes by its code."""
     return fill(NOTES.get(note["code"], note["code"]), note["params"], language)
+
+
+def words_only_text(base: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
+    """Why a base that a turn has searched was searched by words only."""
+    away = from_row(base["words_only"]["code"], base["words_only"]["params"])
+    reason = phrase(away.message, **away.params)
+    return fill(
+        N_("“{base}” was searched by words only. {reason}"), {"base": base.get("name"), "reason": reason}, language
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -60,6 +60,8 @@ class SearchedBase:
     name: str
     documents: int | None = None
     pending: int | None = None
+    words_only: Mapping[str, Any] | None = None
+    """Why it was searched by words only: code and params of an error; None: it was not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from services.chat.checking.answers import checks_of, support
 from services.chat.citations import Citation, cite
 from services.chat.turns import ATTACHED, MOVED, passages_of
+from services.core.errors import from_row
 from services.store.conversations import TurnRecord
 
 
@@ -30,12 +32,23 @@ def answer_row(turn: TurnRecord) -> dict[str, Any]:
             for citation in checked_citations(turn)
         ],
         "checks": [check.row() for check in checks_of(turn.settings)],
+        "searched": [_searched(base) for base in turn.bases],
         "passages": [passage.row() for passage in passages_of(turn)],
         "timings_ms": turn.timings_ms,
         "prompt_tokens": turn.prompt_tokens,
         "completion_tokens": turn.completion_tokens,
         "server": turn.server_name,
         "model": turn.model,
+    }
+
+
+def _searched(base: Mapping[str, Any]) -> dict[str, Any]:
+    """A base that was searched; `words_only` says why vectors could not be."""
+    away = base.get("words_only")
+    rendered = from_row(away["code"], away["params"]).render() if away else None
+    return {
+        **{key: base.get(key) for key in ("id", "name", "documents", "pending")},
+        "words_only": asdict(rendered) if rendered else None,
     }
 
 

@@ -8,6 +8,7 @@ import typer
 
 from services.chat.choices import Choices
 from services.chat.citations import Citation, cite
+from services.chat.notes import words_only_text
 from services.chat.rows import answer_row
 from services.chat.turns import KNOWLEDGE, passages_of
 from services.cli.conversation import OWNER
@@ -54,6 +55,9 @@ def ask(
 
 
 def _print(turn: TurnRecord, citations: list[Citation]) -> None:
+    for base in turn.bases:
+        if base.get("words_only"):
+            typer.echo(words_only_text(base, speaker.language), err=True)
     typer.echo(turn.answer.strip())
     if citations:
         typer.echo()

@@ -14,6 +14,7 @@ import numpy as np
 
 from services.knowledge.embedders.protocol import Vectors
 from services.knowledge.search_types import CosineScale, Fusion, SearchMode, SearchOptions
+from services.knowledge.types import Hit
 
 RRF_K = 60
 
@@ -64,6 +65,21 @@ def _score(
     if options.fusion is Fusion.RRF:
         return sum(1 / (RRF_K + rank) for rank in ranks if rank is not None)
     return options.dense_weight * scale.worth(candidate.cosine) + (1 - options.dense_weight) * candidate.share
+
+
+def comparable(hit: Hit, options: SearchOptions, scale: CosineScale) -> float:
+    """A hit's score among hits of other bases, fused on the scale of its embedder.
+
+    A base has a scale of its own, measured on its chunks, which fits its hits best and those of no other base. Where
+    one way is not known, the other one stands for both: neither a base that was searched by words only nor one that
+    has the words everywhere is put behind the others for that alone.
+    """
+    if hit.cosine is None:
+        return hit.share or 0.0
+    worth = scale.worth(hit.cosine)
+    if hit.share is None:
+        return worth
+    return options.dense_weight * worth + (1 - options.dense_weight) * hit.share
 
 
 def diverse(

@@ -17,6 +17,8 @@ from services.knowledge.search_types import SearchMode, SearchOptions
 from services.knowledge.types import Hit, Notice, SearchResult, StoredChunk
 
 MOST_HITS = 1000
+WORDS_ONLY = "words_only"
+"""The notice that a base was searched by words only."""
 CANDIDATES = 50
 """From each way, at least; more where more hits are asked for."""
 
@@ -55,7 +57,8 @@ def retrieve(store: BaseStore, embedder: Callable[[], Embedder], query: str, opt
     candidates, cut = _candidates(search, mode, vector)
     if cut:
         notices = (*notices, Notice("words_too_common"))
-    hits = _hits(search, candidates)
+    by_words = mode is SearchMode.LEXICAL or (mode is SearchMode.HYBRID and not cut)
+    hits = _hits(search, candidates, by_words)
     return SearchResult(search.question, mode, search.watch.timings_ms, hits, counts.documents, pending, notices)
 
 
@@ -81,7 +84,7 @@ def _question_vector(search: Search) -> tuple[SearchMode, Vectors | None, tuple[
     except AppError as error:
         if mode is SearchMode.DENSE:
             raise
-        return SearchMode.LEXICAL, None, (Notice("words_only", {"error": [error.code, error.params]}),)
+        return SearchMode.LEXICAL, None, (Notice(WORDS_ONLY, {"error": [error.code, error.params]}),)
 
 
 def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> tuple[list[Candidate], bool]:
@@ -112,7 +115,7 @@ def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> tup
         return fused(ways, mode, options, store.cosine_scale(), dense_order, lexical_order), cut
 
 
-def _hits(search: Search, candidates: Sequence[Candidate]) -> tuple[Hit, ...]:
+def _hits(search: Search, candidates: Sequence[Candidate], by_words: bool) -> tuple[Hit, ...]:
     options, store = search.options, search.store
     if options.mmr:
         with search.watch.step("mmr"):
@@ -122,8 +125,16 @@ def _hits(search: Search, candidates: Sequence[Candidate]) -> tuple[Hit, ...]:
     chosen = candidates[: options.top_k]
     stored = {chunk.chunk_id: chunk for chunk in store.chunks([candidate.chunk_id for candidate in chosen])}
     shown = [(candidate, stored[candidate.chunk_id]) for candidate in chosen if candidate.chunk_id in stored]
-    return tuple(_hit(rank, candidate, chunk) for rank, (candidate, chunk) in enumerate(shown, 1))
+    return tuple(_hit(rank, candidate, chunk, by_words) for rank, (candidate, chunk) in enumerate(shown, 1))
 
 
-def _hit(rank: int, candidate: Candidate, chunk: StoredChunk) -> Hit:
-    return Hit(rank, candidate.score, chunk, candidate.dense_rank, candidate.lexical_rank)
+def _hit(rank: int, candidate: Candidate, chunk: StoredChunk, by_words: bool) -> Hit:
+    return Hit(
+        rank,
+        candidate.score,
+        chunk,
+        candidate.dense_rank,
+        candidate.lexical_rank,
+        candidate.cosine,
+        candidate.share if by_words else None,
+    )

@@ -276,6 +276,10 @@ class Hit:
     chunk: StoredChunk
     dense_rank: int | None
     lexical_rank: int | None
+    cosine: float | None = None
+    """How near its vector is to the question's; None where that is not known."""
+    share: float | None = None
+    """What its words bring, of the most that the question's can; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

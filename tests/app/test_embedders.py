@@ -13,7 +13,9 @@ from services.serving.states import RUN
 from services.store.bases import BaseRecord
 from tests.app.pages import field, labels, opened, press, put, settle, speak, words
 from tests.app.test_transfer import chosen, confirm
+from tests.fakes.chat_server import ChatServer
 from tests.fakes.embedding_server import EmbeddingServer, running_embedding_server
+from ui.owner import LOCAL
 
 VEC = "server:vec"
 
@@ -151,3 +153,26 @@ def test_a_server_that_is_gone_or_makes_other_vectors_is_told(
     app = opened("2_Knowledge")
     assert "no server named “vec” any more" in words(app)
     assert "vec (there is no such server any more)" in field(chosen(app, "Change"), "Embedder").options
+
+
+def test_an_answer_says_that_a_base_was_searched_by_words_only(
+    services: Services, served: BaseRecord, vectors: EmbeddingServer, chat_server: ChatServer
+) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    vectors.stop()
+    turn = services.chat.ask(LOCAL, "What does the pond hold?", base_ids=[served.id], server="box")
+    turn = services.chat.wait(turn.id, 30)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "“Garden” was searched by words only. The server “vec”" in words(app)
+    assert "只按词语搜索" in words(speak(app, "zh_CN"))
+
+
+def test_a_document_that_waits_says_for_what(
+    services: Services, served: BaseRecord, vectors: EmbeddingServer, reader: Reader
+) -> None:
+    vectors.stop()
+    put(services, served, reader, gate_md=b"The gate closes at six.")
+    app = opened("2_Knowledge")
+    said = words(app).partition("gate.md")[2]
+    assert ">waiting<" in said and "“vec”, which makes the vectors, cannot be asked now" in said
+    assert "Cancel" in labels(app) and "等待中" in words(speak(app, "zh_CN"))

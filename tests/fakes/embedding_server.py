@@ -62,7 +62,7 @@ REFUSALS = {
 }
 EVERYWHERE = {"loading": (503, "The model is being loaded"), "unauthorized": (401, "Invalid API key")}
 SWITCHES = (
-    *("mode", "delay_s", "engine", "model", "names", "answers_as", "dimensions", "mirrored", "window_tokens"),
+    *("mode", "delay_s", "engine", "model", "names", "answers_as", "dimensions", "mirrored", "alike", "window_tokens"),
     *("most_texts", "reads_tokens", "revision"),
 )
 
@@ -81,6 +81,8 @@ class EmbeddingServer:
     """The name that stands in its answers; empty: that which was asked for."""
     dimensions: int = DIMENSIONS
     mirrored: bool = False
+    alike: float = 0.0
+    """What all its vectors have in common, from 0 to 1: the cosine of texts that have nothing in common."""
     window_tokens: int | None = 128
     """What it tells; None: nothing."""
     most_texts: int = 10_000
@@ -134,6 +136,9 @@ class EmbeddingServer:
     def vectors(self, texts: list[str]) -> list[list[float]]:
         """What it answers with."""
         rows = np.stack([np.resize(hashed(text), self.dimensions) for text in texts])
+        if self.alike:
+            units = rows / np.linalg.norm(rows, axis=1, keepdims=True) * np.sqrt(1 - self.alike)
+            rows = np.hstack([units, np.full((len(texts), 1), np.sqrt(self.alike))])
         return [[float(value) for value in (row[::-1] if self.mirrored else row)] for row in rows]
 
     def wait_for(self, condition: Callable[[EmbeddingServer], object], timeout_s: float = 30) -> None:

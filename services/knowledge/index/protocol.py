@@ -217,7 +217,7 @@ class BaseStore(Protocol):
         ...
 
     def cosine_scale(self) -> CosineScale:
-        """What the cosines of this base's embedder are worth: measured on its own chunks, else a default."""
+        """What the cosines of this base's embedder are worth: by its own chunks, else as the embedder tells."""
         ...
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[StoredChunk]:

@@ -8,6 +8,7 @@ from dataclasses import astuple
 
 import numpy as np
 
+from services.knowledge.embedders.fingerprint import spec_in
 from services.knowledge.index.local import ranges, vectors
 from services.knowledge.search_types import CosineScale
 
@@ -18,9 +19,13 @@ NEIGHBOURS = 0.9
 
 
 def cosine_scale(connection: sqlite3.Connection) -> CosineScale:
-    """What was measured last, else the default."""
+    """What was measured last; before that what is known of the embedder, else the default."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'cosine_scale'").fetchone()
-    return CosineScale(*json.loads(row["value"])) if row else CosineScale()
+    if row:
+        return CosineScale(*json.loads(row["value"]))
+    row = connection.execute("SELECT value FROM meta WHERE key = 'fingerprint'").fetchone()
+    spec = spec_in(row["value"]) if row else None
+    return CosineScale(spec.cosine_offset, spec.cosine_range) if spec else CosineScale()
 
 
 def measured(connection: sqlite3.Connection, path: str) -> CosineScale | None:
