@@ -320,7 +320,8 @@ def _narrowed(knowledge: KnowledgeService, base: BaseRecord, filters: Filters) -
     """The filters in terms of a base; None where it has none of the documents that were named."""
     found: list[str] = []
     if filters.documents:
-        found = [row.document_id for row in knowledge.documents(base) if row.name in filters.documents]
+        known = (knowledge.named(base, name) for name in filters.documents)
+        found = [row.document_id for row in known if row]
         if not found:
             return None
     return SearchFilter(tuple(found), filters.types, filters.since_ms, filters.until_ms)

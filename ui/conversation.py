@@ -28,6 +28,8 @@ from ui.widgets import facts_line, progress_row, remark, safe_text
 
 POLL_S = 0.12
 WAIT_S = 1.0
+BEGUN = 100
+"""Documents under way, which a list has first, that are looked at for their progress."""
 READER, MODEL = ":material/person:", ":material/menu_book:"
 
 
@@ -96,17 +98,21 @@ def ask_when_ready(services: Services, base_id: str, question: str, ask: Callabl
 def _await(services: Services, base_id: str, question: str, ask: Callable[[str], None]) -> None:
     with errors.shown(), st.container(border=True):
         safe_text(_("Next question: {question}", question=question))
-        rows = services.knowledge.documents(services.knowledge.base(base_id))
-        settled = sum(row.state.settled for row in rows)
+        base = services.knowledge.base(base_id)
+        counts = services.knowledge.summary(base).counts
+        reading = counts.settled < counts.documents
         server = services.servers.default()
-        if settled < len(rows):
-            progress_row(_("Reading the documents"), settled, len(rows), _("files"))
-            total = sum(row.chunks or 0 for row in rows)
+        if reading:
+            progress_row(_("Reading the documents"), counts.settled, counts.documents, _("files"))
+            begun = services.knowledge.listed(base, BEGUN).documents
+            under_way = [row for row in begun if not row.state.settled]
+            total = counts.chunks + sum(row.chunks or 0 for row in under_way)
             if total:
-                progress_row(_("Embedding"), sum(row.chunks_done for row in rows), total, _("chunks"))
+                done = counts.chunks + sum(row.chunks_done for row in under_way)
+                progress_row(_("Embedding"), done, total, _("chunks"))
         if server is None:
             safe_text(_("Waiting for a model server to be ready."), muted=True)
-        elif settled == len(rows):
+        elif not reading:
             ask(question)
 
 

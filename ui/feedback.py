@@ -9,10 +9,10 @@ import streamlit as st
 from services.app import Services
 from services.chat.ports import Passage
 from services.chat.turns import passages_of
-from services.core.errors import NotFoundError
 from services.store.conversations import TurnRecord
 from services.store.feedback import BAD, GOOD, GoldenRecord
 from ui import errors
+from ui.document_choice import offered, there
 from ui.i18n import _, ngettext
 from ui.widgets import icon_button, row, safe_text
 
@@ -96,7 +96,11 @@ def _right(services: Services, turn: TurnRecord) -> tuple[list[int], list[dict[s
         key=f"golden-passages-{turn.id}",
         placeholder=_("none of them"),
     )
-    known = {(row["base_id"], row["document_id"]): row for row in _documents(services, turn)}
+    found = offered(services, there(services, turn.base_ids), f"golden-{turn.id}")
+    known = {
+        (base_id, row.document_id): {"base_id": base_id, "document_id": row.document_id, "document": row.name}
+        for base_id, row in found
+    }
     chosen = st.multiselect(
         _("Other documents that should have been found"),
         list(known),
@@ -105,17 +109,6 @@ def _right(services: Services, turn: TurnRecord) -> tuple[list[int], list[dict[s
         placeholder=_("none"),
     )
     return passages, [known[key] for key in chosen]
-
-
-def _documents(services: Services, turn: TurnRecord) -> list[dict[str, Any]]:
-    found = []
-    for base_id in turn.base_ids:
-        try:
-            rows = services.knowledge.documents(services.knowledge.base(base_id))
-        except NotFoundError:
-            continue
-        found += [{"base_id": base_id, "document_id": row.document_id, "document": row.name} for row in rows]
-    return found
 
 
 def _named(passage: Passage) -> str:

@@ -15,6 +15,7 @@ from services.knowledge.search_types import EVERYTHING, Fusion, SearchFilter, Se
 from services.knowledge.types import Hit, SearchResult
 from services.store.bases import BaseRecord
 from ui import errors
+from ui.document_choice import MOST_DOCUMENTS
 from ui.i18n import _, language, ngettext
 from ui.widgets import facts_line, safe_text
 
@@ -27,8 +28,6 @@ STEPS = {
     "fuse": N_("fusing {time}"),
     "mmr": N_("sorting out {time}"),
 }
-MOST_DOCUMENTS = 500
-"""As many as a field can offer."""
 SHOWN_CHARACTERS = 700
 
 

@@ -205,6 +205,14 @@ class KnowledgeService:
             raise DocumentNotFound(name=reference)
         return found
 
+    def named(self, base: BaseRecord, name: str) -> DocumentRow | None:
+        """The document with a name, or None. Cost: does not grow with the base."""
+        return self._stores.of(base).document(name)
+
+    def media_types(self, base: BaseRecord) -> list[str]:
+        """The types of the documents that searches find, sorted."""
+        return self._stores.of(base).media_types()
+
     def remove_name(self, base: BaseRecord, name: str) -> bool:
         """Take a document's name away; a document that has no other goes with it. False: nothing had it."""
         return self._stores.of(base).remove_name(clean_name(name))

@@ -174,6 +174,8 @@ def test_a_conversation_is_renamed_found_branched_and_its_settings_kept(services
     app = opened("1_Chat", conversation=turn.conversation_id)
     field(app, "Title").set_value("North well")
     app = press(app, "Rename")
+    app.session_state[f"settings-{turn.conversation_id}-0"] = True
+    app.run()
     field(app, "Most tokens of an answer").set_value(64)
     app = press(app, "Apply")
     assert services.chat.conversation(LOCAL, turn.conversation_id).settings["max_tokens"] == 64

@@ -42,6 +42,13 @@ class NamesAndContents(Suite):
         assert known(store, "b.txt") == second
         assert len(store.documents()) == store.counts().documents == 1
 
+    def test_the_types_are_those_of_what_answers_each_once(self, store: BaseStore) -> None:
+        assert store.media_types() == []
+        ingest(store, "a.txt", "one")
+        ingest(store, "b.txt", "two")
+        store.add("c.txt", content("three"))
+        assert store.media_types() == ["text/plain"]
+
     def test_an_older_revision_answers_until_the_newer_one_is_published(self, store: BaseStore) -> None:
         first = ingest(store, "a.txt", "the old text")
         second = store.add("a.txt", content("the new text"))

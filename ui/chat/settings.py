@@ -14,6 +14,7 @@ from services.core.i18n import N_
 from services.store.conversations import ConversationRecord
 from ui import errors
 from ui.chat import popovers
+from ui.document_choice import offered, there
 from ui.i18n import _, ngettext
 from ui.text import markdown_text
 
@@ -41,34 +42,60 @@ def begun() -> None:
 def popover(
     services: Services, talk: ConversationRecord | None, key: str, mode: str, base_ids: Sequence[str]
 ) -> Choices:
-    """Draw the button and the form behind it; returns what is chosen."""
+    """Draw the button, and the form behind it while that is open; returns what is chosen."""
     now = chosen(talk)
-    filters = sum(map(bool, (now.documents, now.types, now.since, now.until))) if mode == KNOWLEDGE else 0
-    label = ngettext("{n} filter", "{n} filters", filters) if filters else ""
-    name = f"settings-{key}"
-    with st.popover(label, icon=":material/tune:", help=_("Settings of this conversation"), key=popovers.key(name)):
-        with st.form(f"settings-form-{key}", border=False):
-            values = _fields(services, now, mode, base_ids, key)
-            if st.form_submit_button(_("Apply"), type="primary"):
-                errors.attempt(_apply, services, talk, now, values)
-                popovers.close(name)
-                st.rerun()
-            preset = mode == KNOWLEDGE and st.form_submit_button(
-                _("Make these the defaults of the bases"), help=_("For everybody who asks them; filters are left out.")
-            )
-            if preset:
-                errors.attempt(_preset, services, base_ids, values)
+    st.fragment(_popover)(services, talk, now, key, mode, base_ids)
     return now
 
 
-def _fields(services: Services, now: Choices, mode: str, base_ids: Sequence[str], key: str) -> dict[str, Any]:
+def _popover(
+    services: Services, talk: ConversationRecord | None, now: Choices, key: str, mode: str, base_ids: Sequence[str]
+) -> None:
+    filters = sum(map(bool, (now.documents, now.types, now.since, now.until))) if mode == KNOWLEDGE else 0
+    label = ngettext("{n} filter", "{n} filters", filters) if filters else ""
+    name = f"settings-{key}"
+    about = _("Settings of this conversation")
+    with (
+        st.popover(label, icon=":material/tune:", help=about, key=popovers.key(name), on_change="rerun") as drawn,
+        errors.shown(),
+    ):
+        if not drawn.open:
+            return
+        bases = there(services, base_ids) if mode == KNOWLEDGE else []
+        documents = [row.name for _base_id, row in offered(services, bases, f"settings-{key}")]
+        types = [kind for base in bases for kind in services.knowledge.media_types(base)]
+        # No form: what was chosen in one would be lost when other documents are offered.
+        values = _fields(services, now, mode, base_ids, key, documents, types)
+        with st.container(horizontal=True):
+            if st.button(_("Apply"), type="primary", key=f"apply-{key}"):
+                errors.attempt(_apply, services, talk, now, values)
+                popovers.close(name)
+                st.rerun()
+            preset = mode == KNOWLEDGE and st.button(
+                _("Make these the defaults of the bases"),
+                help=_("For everybody who asks them; filters are left out."),
+                key=f"preset-{key}",
+            )
+        if preset:
+            errors.attempt(_preset, services, base_ids, values)
+
+
+def _fields(
+    services: Services,
+    now: Choices,
+    mode: str,
+    base_ids: Sequence[str],
+    key: str,
+    documents: Sequence[str],
+    types: Sequence[str],
+) -> dict[str, Any]:
     """What can be chosen, by what it concerns; which documents first, as that is chosen most often."""
     words = [_("Documents"), _("Answer"), _("What is remembered")]
-    *documents, answer, memory = st.tabs(words if mode == KNOWLEDGE else words[1:])
+    *filters, answer, memory = st.tabs(words if mode == KNOWLEDGE else words[1:])
     values: dict[str, Any] = {}
-    for tab in documents:
+    for tab in filters:
         with tab:
-            values |= _filter_fields(services, now, base_ids, key)
+            values |= _filter_fields(now, documents, types, key)
     with answer:
         values |= _answer_fields(services, now, mode, base_ids, key)
     with memory:
@@ -132,20 +159,24 @@ def _memory_fields(services: Services, now: Choices, mode: str, key: str) -> dic
     return {"memory": memory, "memory_turns": turns, "memory_tokens": tokens}
 
 
-def _filter_fields(services: Services, now: Choices, base_ids: Sequence[str], key: str) -> dict[str, Any]:
-    rows = [row for base_id in base_ids for row in services.knowledge.documents(services.knowledge.base(base_id))]
-    names = sorted({row.name for row in rows} | set(now.documents or ()))
-    kinds = sorted({row.media_type for row in rows if row.media_type} | set(now.types or ()))
-    documents = st.multiselect(
-        _("Only these documents"), names, now.documents or (), placeholder=_("all"), key=f"documents-{key}"
-    )
-    types = st.multiselect(
+def _filter_fields(now: Choices, documents: Sequence[str], types: Sequence[str], key: str) -> dict[str, Any]:
+    place, kept = f"documents-{key}", now.documents or ()
+    # What was chosen stays on offer when the names that are offered change.
+    names = sorted({*documents, *kept, *st.session_state.get(place, ())})
+    kinds = sorted({*types, *(now.types or ())})
+    chosen_documents = st.multiselect(_("Only these documents"), names, kept, placeholder=_("all"), key=place)
+    chosen_types = st.multiselect(
         _("Only these types"), kinds, now.types or (), format_func=_ending, placeholder=_("all"), key=f"types-{key}"
     )
     left, right = st.columns(2)
     since = left.date_input(_("Added from"), now.since, key=f"since-{key}")
     until = right.date_input(_("Added until"), now.until, key=f"until-{key}")
-    return {"documents": tuple(documents) or None, "types": tuple(types) or None, "since": since, "until": until}
+    return {
+        "documents": tuple(chosen_documents) or None,
+        "types": tuple(chosen_types) or None,
+        "since": since,
+        "until": until,
+    }
 
 
 def _ending(media_type: str) -> str:

@@ -249,6 +249,10 @@ class BaseStore(Protocol):
         """How many documents are in each state; a state that none is in may be left out."""
         ...
 
+    def media_types(self) -> list[str]:
+        """The types of the documents that searches find, each once, sorted."""
+        ...
+
     def index_state(self) -> IndexState:
         """How the vectors are searched now. Cost: does not grow with the base."""
         ...

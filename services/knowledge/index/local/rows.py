@@ -177,6 +177,15 @@ def states(connection: sqlite3.Connection) -> dict[DocumentState, int]:
     return {DocumentState(row["state"]): row["documents"] for row in found}
 
 
+def media_types(connection: sqlite3.Connection) -> list[str]:
+    """The types of the documents that searches find, each once, sorted."""
+    found = connection.execute(
+        "SELECT DISTINCT r.media_type FROM documents d JOIN revisions r"
+        " ON r.document_id = d.document_id AND r.revision = d.answering WHERE r.media_type IS NOT NULL ORDER BY 1"
+    )
+    return [row["media_type"] for row in found]
+
+
 def text(connection: sqlite3.Connection, document_id: str, revision: int) -> Extracted | None:
     """The extracted text of a revision, without its boxes."""
     row = connection.execute(

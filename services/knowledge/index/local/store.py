@@ -284,6 +284,11 @@ class LocalBaseStore:
         with self._connections.reading() as connection:
             return rows.states(connection)
 
+    def media_types(self) -> list[str]:
+        """The types of the documents that searches find, each once, sorted."""
+        with self._connections.reading() as connection:
+            return rows.media_types(connection)
+
     def index_state(self) -> IndexState:
         """How the vectors are searched now."""
         with self._connections.reading() as connection:

@@ -1,0 +1,127 @@
+"""The settings behind the question, and what else offers documents: how much of a base they read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.app import Services
+from services.knowledge.index.local import rows
+from services.knowledge.loaders.reader import Reader
+from services.store.bases import BaseRecord
+from tests.app.chat_places import asked
+from tests.app.pages import field, labels, opened, press, put, settle, words
+from tests.fakes.chat_server import ChatServer
+from ui import conversation, document_choice
+from ui.owner import LOCAL
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the documents that were read from the bases, one by one."""
+    names: list[str] = []
+    known = rows._document
+
+    def noted(row: Any) -> Any:
+        document = known(row)
+        names.append(document.name)
+        return document
+
+    monkeypatch.setattr(rows, "_document", noted)
+    return names
+
+
+def opened_settings(conversation_id: str) -> Any:
+    """The conversation with the settings open: the tester cannot press what opens them."""
+    app = opened("1_Chat", conversation=conversation_id)
+    app.session_state[f"settings-{conversation_id}-0"] = True
+    app.run()
+    assert not app.exception
+    return app
+
+
+def offered(app: Any, label: str) -> list[str]:
+    return list(next(box for box in app.multiselect if box.label == label).options)
+
+
+def test_while_the_settings_are_closed_no_document_is_read(
+    services: Services, base: BaseRecord, read: list[str]
+) -> None:
+    turn = asked(services, base)
+    read.clear()
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "Apply" not in labels(app) and read == []
+    app = opened_settings(turn.conversation_id)
+    assert "Apply" in labels(app) and offered(app, "Only these documents") == ["pump.md"]
+    assert offered(app, "Only these types") == ["markdown"]
+    assert set(read) == {"pump.md"}
+
+
+def test_what_was_applied_is_kept_and_the_settings_close(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    app = opened_settings(turn.conversation_id)
+    field(app, "Temperature").set_value(0.5)
+    next(box for box in app.multiselect if box.label == "Only these documents").select("pump.md")
+    app = press(app, "Apply")
+    kept = services.chat.conversation(LOCAL, turn.conversation_id).settings
+    assert (kept["temperature"], list(kept["documents"])) == (0.5, ["pump.md"])
+    assert "Apply" not in labels(app), "they are closed"
+
+
+def test_of_a_large_base_the_first_documents_are_offered_and_those_that_are_looked_for(
+    services: Services, base: BaseRecord, reader: Reader, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_choice, "MOST_DOCUMENTS", 2)
+    put(
+        services, base, reader, apple_md=b"Apples are red.", pear_md=b"Pears are green.", quince_md=b"Quinces are sour."
+    )
+    turn = asked(services, base)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    read.clear()
+    app = opened_settings(turn.conversation_id)
+    assert offered(app, "Only these documents") == ["apple.md", "pear.md"]
+    assert "quince.md" not in read and "pump.md" not in read
+    next(box for box in app.multiselect if box.label == "Only these documents").select("pear.md")
+    field(app, "Offer documents whose name contains").set_value("QUIN")
+    app.run()
+    assert offered(app, "Only these documents") == ["pear.md", "quince.md"], "what was chosen stays"
+    app = press(app, "Apply")
+    assert list(services.chat.conversation(LOCAL, turn.conversation_id).settings["documents"]) == ["pear.md"]
+
+
+def test_a_golden_question_offers_the_documents_that_are_looked_for(
+    services: Services, base: BaseRecord, reader: Reader, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_choice, "MOST_DOCUMENTS", 2)
+    put(
+        services, base, reader, apple_md=b"Apples are red.", pear_md=b"Pears are green.", quince_md=b"Quinces are sour."
+    )
+    turn = asked(services, base)
+    comment, label = "Comment on this answer", "Other documents that should have been found"
+    app = press(opened("1_Chat", conversation=turn.conversation_id), comment)
+    read.clear()
+    next(button for button in app.button if button.label == comment).click()
+    app.checkbox[0].set_value(True)
+    app.run()
+    assert offered(app, label) == ["apple.md", "pear.md"] and set(read) == {"apple.md", "pear.md"}
+    next(button for button in app.button if button.label == comment).click()
+    field(app, "Offer documents whose name contains").set_value("quince")
+    app.run()
+    assert offered(app, label) == ["quince.md"]
+
+
+def test_while_a_fresh_base_is_read_only_what_is_under_way_is_looked_at(
+    services: Services, reader: Reader, chat_server: ChatServer, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "BEGUN", 1)
+    services.servers.add_remote("box", chat_server.url)
+    app = press(opened("1_Chat"), "Try it with sample documents")
+    base = services.knowledge.bases()[0].base
+    samples = services.knowledge.summary(base).counts.documents
+    read.clear()
+    app.run()
+    assert "Reading the documents" in words(app) and samples > len(read) > 0
+    settle(services, base, reader)
+    app.run()
+    assert len(chat_server.chats) == 1 and "Reading the documents" not in words(app)
