@@ -20,6 +20,8 @@ from ui.text import markdown_text
 
 NEW = "chat.choices"
 """In the session: what was chosen for a conversation that has not begun."""
+ROOM_PX = 420
+"""What the form will take, kept while it is not drawn: a popover is placed once, by what is in it when it opens."""
 MEMORY_WORDS = {
     "everything": N_("Everything, as long as it fits"),
     "last_turns": N_("The last turns"),
@@ -60,6 +62,7 @@ def _popover(
         errors.shown(),
     ):
         if not drawn.open:
+            st.space(ROOM_PX)
             return
         bases = there(services, base_ids) if mode == KNOWLEDGE else []
         documents = [row.name for _base_id, row in offered(services, bases, f"settings-{key}")]
