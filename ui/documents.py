@@ -139,7 +139,7 @@ def _document(services: Services, base: BaseRecord, document: DocumentRow) -> No
             safe_text(waited + " " + _("If it stays so, cancel it and try again, or look into the log of the worker."))
         if document.error and document.state is DocumentState.WAITING:
             waits = from_row(document.error.code, document.error.params).render(i18n.language())
-            safe_text(f"{waits.message} {waits.remedy}", muted=True)
+            safe_text(waits.message, muted=True, small=True)
         elif document.error:
             remark(from_row(document.error.code, document.error.params).render(i18n.language()))
             if document.error.code in LOCKED and document.name.lower().endswith(".pdf"):

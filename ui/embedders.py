@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from services.app import Services
+from services.core.errors import AppError
 from services.core.phrases import state_word
 from services.core.vector_errors import EmbedderAway
 from services.knowledge.embedders.habits import looks_like_embedder
@@ -22,7 +23,7 @@ from ui.widgets import remark, safe_text
 SERVERS_PAGE = "pages/4_Servers.py"
 OF_ANY_KIND = (REMOTE, "ollama", "ssh")
 """Engines whose servers may make vectors or not: it shows when they are asked."""
-POLL_S = 2.0
+POLL_S, LOOK_AGAIN_S = 2.0, 5.0
 
 
 def choose(services: Services, key: str, now: EmbedderSpec | None = None) -> tuple[str, bool]:
@@ -82,11 +83,24 @@ def chosen_spec(services: Services, chosen: tuple[str, bool], now: EmbedderSpec 
 
 
 def trouble(services: Services, base: BaseRecord) -> None:
-    """Say what keeps the embedder of a base from being asked, and how to help; nothing where all is well."""
+    """Say what keeps the embedder of a base from being asked, until it can be; nothing where all is well."""
     found = services.embedder_trouble(base)
-    if found is None:
-        return
-    with st.container(border=True, gap="xsmall", key=f"lectern-embedder-{base.id}"):
+    if found is not None:
+        st.fragment(run_every=LOOK_AGAIN_S)(_trouble_until_over)(services, base, [found])
+
+
+def _trouble_until_over(services: Services, base: BaseRecord, known: list[AppError]) -> None:
+    """Args: known: what the page has just found; the first run takes it away, and later ones look again."""
+    with errors.shown():
+        found = known.pop() if known else services.embedder_trouble(base)
+        if found is None:
+            st.rerun()
+        say(services, base, found)
+
+
+def say(services: Services, base: BaseRecord, found: AppError) -> None:
+    """What is not well with the embedder of a base, and how to help."""
+    with st.container(border=True, gap="xsmall", key=f"lectern-embedder-{base.id}-{base.embedder}"):
         remark(found.render(language()))
         if not isinstance(found, EmbedderAway):
             means = _("Until then, questions are searched by words only, and new documents fail.")
@@ -94,7 +108,7 @@ def trouble(services: Services, base: BaseRecord) -> None:
         record = _server_of(services, base)
         with st.container(horizontal=True, vertical_alignment="center"):
             if record is not None:
-                _start(services, record, f"start-embedder-{base.id}")
+                _start(services, record, f"start-embedder-{base.id}-{base.embedder}")
             _to_servers()
 
 

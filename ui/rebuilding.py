@@ -67,7 +67,9 @@ def _progress(services: Services, base_id: str) -> None:
         left_ms = (progress.documents - progress.ready) / rate * 1000 if rate else None
         progress_row(_("Building anew"), progress.ready, progress.documents, _("files"), remaining_ms=left_ms)
         if progress.target.embedder != base.embedder or progress.target.embedder_options != base.embedder_options:
-            embedders.trouble(services, progress.target)
+            found = services.embedder_trouble(progress.target)
+            if found is not None:
+                embedders.say(services, progress.target, found)
         if progress.failed:
             failed = ngettext("{n} document", "{n} documents", progress.failed)
             safe_text(_("{documents} could not be built anew: try again, or remove them.", documents=failed))

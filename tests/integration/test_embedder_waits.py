@@ -16,12 +16,13 @@ from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.ingest import Ingest
 from services.knowledge.types import DocumentRow, DocumentState
 from services.serving.states import DEMAND, REST, RUN
-from services.store.bases import BaseRecord
+from services.store.bases import BaseBuild, BaseRecord
 from services.worker.reconcile import Wish
 from services.worker.waiting import WaitingKeeper
 from tests.fakes import patience
 from tests.fakes.embedding_server import EmbeddingServer, running_embedding_server
 from tests.fakes.library_desk import Desk
+from tests.fakes.walk import walk
 from tests.integration.commands import Shell
 from tests.integration.test_worker import services, working
 
@@ -182,6 +183,36 @@ def test_a_cancelled_document_stops_asking_a_server_that_hangs(desk: Desk, serve
     desk.services.knowledge.cancel(base, "rows.txt")
     walking.join(30)
     assert not walking.is_alive() and only(desk.services, base).state is DocumentState.CANCELLED
+
+
+def test_a_build_beside_waits_too_while_the_old_one_answers(desk: Desk, server: EmbeddingServer) -> None:
+    services = desk.services
+    base = desk.base("Pond", pond="The pond holds koi.")
+    services.servers.add_remote("vec", server.url)
+    services.knowledge.change(base, embedder=services.embedder_choices.spec(KEY))
+    server.stop()
+    target = changed(services)
+    for key in services.stores.of(target).pending():
+        walk(desk.ingest, target, key)
+    assert [one.reason.code for one in services.stores.of(target).waiting() if one.reason] == ["embedder_away"]
+    assert desk.found(base, "koi") == "The pond holds koi."
+    keeper, queue = keeper_of(desk)
+    server.start()
+    looked(keeper)
+    (wish,) = queue.wishes
+    assert (wish.beside, wish.build, wish.begin) == (True, target.build, "split")
+    assert desk.ingest.split(target, wish.key) and desk.ingest.embed(target, wish.key)
+    assert desk.ingest.publish(target, wish.key)
+    services.knowledge.builds.tick(services.knowledge.base("Pond"))
+    assert services.knowledge.base("Pond").embedder == KEY
+
+
+def changed(services: Services) -> BaseBuild:
+    """The build beside, with the documents that there are."""
+    services.knowledge.builds.tick(services.knowledge.base("Pond"))
+    target = services.knowledge.base("Pond").changed()
+    assert target is not None
+    return target
 
 
 class Noted:
