@@ -20,6 +20,7 @@ from services.chat.checking.verdicts import (
     NOT_FOUND,
     NUMBERS,
     SUPPORTED,
+    SWAPPED,
     UNSURE,
     judged,
 )
@@ -255,3 +256,9 @@ def test_a_refusal_has_nothing_to_check(answer: str) -> None:
 def test_a_lead_in_a_heading_and_a_question_need_no_source() -> None:
     answer = "## The pond\n\nThe rules of the garden are as follows:\n\nShall I go on with the rules?"
     assert check_answer(answer, GARDEN) == ()
+
+
+def test_a_pronoun_written_otherwise_is_no_other_word() -> None:
+    source = "当感到威胁时，牠们会卷曲成球状来保护腹部柔软的部位。"
+    assert judged("当感到威胁时，它们会卷曲成球状来保护腹部柔软的部位。", source).verdict == SUPPORTED
+    assert judged("当感到威胁时，牠们会卷曲成球状来保护背部柔软的部位。", source).reason == SWAPPED

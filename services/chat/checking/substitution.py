@@ -12,6 +12,8 @@ _TOKEN = re.compile(r"[A-Za-z\u00c0-\u024f]+(?:['’-][A-Za-z\u00c0-\u024f]+)*|[
 _CONTEXT = 3
 """Words that must be the same on each side, fewer where a sentence begins or ends; of Chinese characters two."""
 _FUNCTION = ("d", "p", "c", "u", "r", "m", "f", "t", "q", "x", "y")
+_PRONOUNS = frozenset("我你您妳他她它牠祂")
+"""Who writes 它 where the source has 牠, or a pronoun where it has a name, exchanges nothing."""
 _GRAMMAR = frozenset("的了和与及或在是有为于对由从到把被将向以而且并也都就还则其之该此这那可能会须应要得需")
 
 
@@ -45,7 +47,7 @@ def _telling(mine: list[str], theirs: list[str], sentence: str, source: str) -> 
         if one[0].isdigit() or other[0].isdigit() or (one > "\u3400") != (other > "\u3400"):
             return False
         if one > "\u3400":
-            if _synonyms(one, sentence, other, source):
+            if one in _PRONOUNS or other in _PRONOUNS or _synonyms(one, sentence, other, source):
                 return False
             if not (_of_name(other, source) or (_of_substance(one, sentence) and _of_substance(other, source))):
                 return False
