@@ -54,6 +54,8 @@ class Embedding:
             for batch, vectors in self._encoded(embedder, maker, new):
                 if not _store(store, key, of_text, batch, vectors):
                     return False
+                # Only now: what the store refuses would come out of the cache at each further attempt.
+                self._cache.keep(maker, batch, vectors)
         return store.current(key)
 
     def _encoded(self, embedder: Embedder, maker: str, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
@@ -63,7 +65,6 @@ class Embedding:
             begun = ticks_ms()
             vectors = encoded(embedder, batch, maker)
             self._sizes[maker] = _next_size(len(batch), ticks_ms() - begun)
-            self._cache.keep(maker, batch, vectors)
             yield batch, vectors
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.core.errors import InvalidValue
 from services.knowledge import embedding
 from services.knowledge.embedders.fingerprint import PROBE_PASSAGES, fingerprint
 from services.knowledge.embedders.protocol import Vectors
@@ -100,6 +101,23 @@ def test_a_damaged_cache_costs_nothing_but_its_content(store, tmp_path: Path) ->
     assert Embedding(damaged).embed(store, key, Watched()) and store.publish(key)
     found = damaged.known(fingerprint(HashEmbedder()), ["one", "two"])
     assert all(vector is not None for vector in found), "a new file took its place"
+
+
+class OnceBroken(Watched):
+    """An embedder whose first batch has no direction, as that of a server in a bad moment."""
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        vectors = super().encode_passages(texts)
+        return vectors * 0 if len(self.batches) == 1 and tuple(texts) != PROBE_PASSAGES else vectors
+
+
+def test_what_the_base_refuses_is_not_remembered(store, cache) -> None:
+    embedder, key = OnceBroken(), staged(store, "a", ["one", "two"])
+    with pytest.raises(InvalidValue):
+        Embedding(cache).embed(store, key, embedder)
+    assert cache.known(fingerprint(HashEmbedder()), ["one", "two"]) == [None, None]
+    assert Embedding(cache).embed(store, key, embedder) and store.publish(key)
+    assert sorted(embedder.texts) == ["one", "one", "two", "two"] and store.verify().problems == ()
 
 
 def test_after_a_cancellation_nothing_more_is_encoded(store, cache) -> None:

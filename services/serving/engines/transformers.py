@@ -24,7 +24,12 @@ NAMES = (
 class TransformersSpec(ManagedSpec):
     """A model folder or hub id. The fields carry the names of `transformers serve`; others go into `extra_args`."""
 
-    device: str = Field("auto", description=N_("where the model runs: auto, cpu, cuda:0 …"))
+    device: str = Field(
+        "auto",
+        description=N_(
+            "where the model runs: cpu, cuda:0 …; auto: what a GPU cannot hold goes to the slow host memory"
+        ),
+    )
     dtype: Literal["auto", "float16", "bfloat16", "float32"] = Field(
         "auto", description=N_("number format of the weights; float16 for cards older than Ampere")
     )
