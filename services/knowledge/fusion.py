@@ -64,7 +64,11 @@ def _score(
         return candidate.cosine
     if options.fusion is Fusion.RRF:
         return sum(1 / (RRF_K + rank) for rank in ranks if rank is not None)
-    return options.dense_weight * scale.worth(candidate.cosine) + (1 - options.dense_weight) * candidate.share
+    return _weighted(candidate.cosine, candidate.share, options, scale)
+
+
+def _weighted(cosine: float, share: float, options: SearchOptions, scale: CosineScale) -> float:
+    return options.dense_weight * scale.worth(cosine) + (1 - options.dense_weight) * share
 
 
 def comparable(hit: Hit, options: SearchOptions, scale: CosineScale) -> float:
@@ -76,10 +80,9 @@ def comparable(hit: Hit, options: SearchOptions, scale: CosineScale) -> float:
     """
     if hit.cosine is None:
         return hit.share or 0.0
-    worth = scale.worth(hit.cosine)
     if hit.share is None:
-        return worth
-    return options.dense_weight * worth + (1 - options.dense_weight) * hit.share
+        return scale.worth(hit.cosine)
+    return _weighted(hit.cosine, hit.share, options, scale)
 
 
 def diverse(

@@ -32,6 +32,16 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.fixture
+def large(services: Services, base: BaseRecord, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> BaseRecord:
+    """The base with more documents than a field offers."""
+    monkeypatch.setattr(document_choice, "MOST_DOCUMENTS", 2)
+    put(
+        services, base, reader, apple_md=b"Apples are red.", pear_md=b"Pears are green.", quince_md=b"Quinces are sour."
+    )
+    return base
+
+
 def opened_settings(conversation_id: str) -> Any:
     """The conversation with the settings open: the tester cannot press what opens them."""
     app = opened("1_Chat", conversation=conversation_id)
@@ -70,13 +80,9 @@ def test_what_was_applied_is_kept_and_the_settings_close(services: Services, bas
 
 
 def test_of_a_large_base_the_first_documents_are_offered_and_those_that_are_looked_for(
-    services: Services, base: BaseRecord, reader: Reader, read: list[str], monkeypatch: pytest.MonkeyPatch
+    services: Services, large: BaseRecord, read: list[str]
 ) -> None:
-    monkeypatch.setattr(document_choice, "MOST_DOCUMENTS", 2)
-    put(
-        services, base, reader, apple_md=b"Apples are red.", pear_md=b"Pears are green.", quince_md=b"Quinces are sour."
-    )
-    turn = asked(services, base)
+    turn = asked(services, large)
     app = opened("1_Chat", conversation=turn.conversation_id)
     read.clear()
     app = opened_settings(turn.conversation_id)
@@ -91,13 +97,9 @@ def test_of_a_large_base_the_first_documents_are_offered_and_those_that_are_look
 
 
 def test_a_golden_question_offers_the_documents_that_are_looked_for(
-    services: Services, base: BaseRecord, reader: Reader, read: list[str], monkeypatch: pytest.MonkeyPatch
+    services: Services, large: BaseRecord, read: list[str]
 ) -> None:
-    monkeypatch.setattr(document_choice, "MOST_DOCUMENTS", 2)
-    put(
-        services, base, reader, apple_md=b"Apples are red.", pear_md=b"Pears are green.", quince_md=b"Quinces are sour."
-    )
-    turn = asked(services, base)
+    turn = asked(services, large)
     comment, label = "Comment on this answer", "Other documents that should have been found"
     app = press(opened("1_Chat", conversation=turn.conversation_id), comment)
     read.clear()

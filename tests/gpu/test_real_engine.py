@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,21 +45,12 @@ LEFT = 4 * GIB
 CONTEXT_AT_MOST = 2 * GIB
 """What CUDA and its libraries take beside the weights."""
 BACK_WITHIN = 64 * MIB
+PATIENCE_S = 120.0
 T = TypeVar("T")
-until = partial(patience.until, seconds=120)
 
 
-def first(look: Callable[[], T | None]) -> T:
-    """Wait for what is not there yet."""
-    found: list[T | None] = [None]
-
-    def seen() -> bool:
-        found[0] = look()
-        return bool(found[0])
-
-    until(seen)
-    assert found[0] is not None
-    return found[0]
+def until(condition: Callable[[], T | None]) -> T:
+    return patience.until(condition, PATIENCE_S)
 
 
 def say(step: str, *words: object) -> None:
@@ -123,7 +113,7 @@ def settled(services: Services, name: str) -> ServerRecord:
         row = services.servers.show(name)
         return row if row.state in (READY, FAILED) else None
 
-    return first(done)
+    return until(done)
 
 
 def test_a_life_from_a_plan_to_an_answer_and_down_again(services: Services, python: str, model: Path) -> None:
@@ -141,7 +131,7 @@ def test_a_life_from_a_plan_to_an_answer_and_down_again(services: Services, pyth
     assert row.state == READY, "\n".join(services.servers.logs("seven"))
     say("ready", f"after {time.monotonic() - begin:.0f} s:", row.url)
 
-    memory = first(lambda: services.servers.memory(row.id).whole.measured_bytes)
+    memory = until(lambda: services.servers.memory(row.id).whole.measured_bytes)
     say("measured", f"{memory / GIB:.2f} GiB, {(memory - held.weights_bytes) / MIB:.0f} MiB beside the weights")
     assert held.weights_bytes <= memory <= held.weights_bytes + CONTEXT_AT_MOST
     holders = [each.holder for each in card(services).holdings or () if each.holder]
