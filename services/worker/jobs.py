@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
@@ -32,12 +33,17 @@ BUILD_QUEUE = "build"
 Step = Callable[[BaseRecord, RevisionKey], bool]
 
 
+class WorkerEnding(BaseException):
+    """A step was cut off by the worker's end: DBOS writes down no end of the workflow, and the next worker goes on."""
+
+
 class Jobs:
     """The queue of this machine's worker. One object per process."""
 
     def __init__(self, layout: Layout, machine_id: str, builds: Builds, ingest: Ingest) -> None:
         self._builds = builds
         self._ingest = ingest
+        self._closing = threading.Event()
         config = DBOSConfig(
             name="lectern",
             system_database_url=f"sqlite:///{layout.jobs_db}",
@@ -78,6 +84,7 @@ class Jobs:
 
     def close(self) -> None:
         """Stop taking work; what is under way goes on with the next worker."""
+        self._closing.set()
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
     def _walk(self, base_id: str, build: int, key: RevisionKey, begin: str) -> str:
@@ -96,7 +103,9 @@ class Jobs:
             return "unwanted"
         try:
             return "done" if step(base, key) else "unwanted"
-        except Exception as error:  # noqa: BLE001 - whatever happens, the document must settle and say so
+        except Exception as error:  # whatever happens, the document must settle and say so
+            if self._closing.is_set():
+                raise WorkerEnding from error  # stores and readers are being closed under the step
             if self._builds.wanted(base_id, build) is None:
                 return "unwanted"  # its files went away under the step
             if isinstance(error, EmbedderAway):

@@ -9,11 +9,15 @@ from functools import partial
 import pytest
 
 from services.app import Services
+from services.core.errors import DatabaseUnavailable
 from services.knowledge.chunking.protocol import ChunkerSpec
 from services.knowledge.search_types import SearchOptions
-from services.knowledge.types import DocumentState
+from services.knowledge.types import DocumentState, RevisionKey
+from services.store.bases import BaseRecord
+from services.worker.jobs import Jobs, WorkerEnding
 from tests.fakes import patience
 from tests.fakes.embedding_server import EmbeddingServer, running_embedding_server
+from tests.fakes.library_desk import Desk
 from tests.integration.test_embedder_waits import LINES, add, only, served_base
 from tests.integration.test_worker import services, start, working
 
@@ -39,6 +43,7 @@ def test_asked_to_end_it_leaves_a_long_document_at_the_next_batch(services: Serv
     add(services, base, "rows.txt", LINES)
     with working(services.settings.home) as worker:
         until(lambda: only(services, base).chunks_done > 10)
+        slow.set(delay_s=5)  # so that the worker has ended before it could ask for much more
         asked = len(slow.asked)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
@@ -81,3 +86,18 @@ def test_killed_while_a_base_is_built_beside_the_old_one_answers_and_the_next_on
     ready = only(services, now)
     assert (now.chunk_size, ready.state) == (120, DocumentState.READY)
     assert ready.chunks_done == ready.chunks and services.knowledge.verify("Garden").problems == ()
+
+
+def test_what_fails_because_the_worker_ends_is_no_failure_of_the_document(desk: Desk) -> None:
+    services, base = desk.services, desk.services.knowledge.create("Pond")
+    add(services, base, "pond.txt", "The pond holds koi.")
+    jobs = Jobs(services.settings.layout, services.machine_id, services.knowledge.builds, desk.ingest)
+    jobs.close()
+    (key,) = services.stores.of(base).pending()
+
+    def closed(base: BaseRecord, key: RevisionKey) -> bool:
+        raise DatabaseUnavailable(path="base.sqlite3", reason="it was closed")
+
+    with pytest.raises(WorkerEnding):
+        jobs._attempt(closed, base.id, services.stores.answering(base.id), key)
+    assert only(services, base).state is DocumentState.QUEUED
