@@ -8,6 +8,7 @@ JOBS ?= 2# processes that run tests side by side; 0: none besides this one
 ARGS ?=# further arguments for pytest
 PO := services/locale/zh_CN/LC_MESSAGES/lectern.po
 POT := build/lectern.pot
+unexport PYTHONDONTWRITEBYTECODE # where it is set, each of a thousand child processes compiles the whole anew
 
 .PHONY: help ready install run test test-embedded test-browser test-gpu test-engines check bench requirements translations clean
 

@@ -7,8 +7,6 @@ from contextlib import closing
 from typing import Any
 
 import httpx2
-import openai
-from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
 from services.core.errors import BadResponse
@@ -134,11 +132,14 @@ class OpenAIChatModel:
         yield Usage(prompt_tokens, completion_tokens, finish_reason)
 
     def _chunks(self, http: httpx2.Client, messages: Sequence[Message], sampling: Sampling) -> Generator[_Chunk]:
+        import openai
+        from openai.types.chat import ChatCompletionChunk
+
         sent: Any = [{"role": message.role, "content": message.content} for message in messages]
         beyond: dict[str, Any] = {}
         if self.endpoint.engine == LLAMA_CPP:
             beyond = {"return_progress": True, "cache_prompt": True}
-        stream = self._connection.openai.with_options(http_client=http).chat.completions.create(
+        stream = self._connection.client.with_options(http_client=http).chat.completions.create(
             model=self._connection.model(),
             messages=sent,
             max_tokens=sampling.max_tokens,

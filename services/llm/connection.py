@@ -6,18 +6,21 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
-import openai
 from pydantic import BaseModel, field_validator
 
 from services.core.errors import BadResponse, InvalidValue
 from services.core.i18n import N_
 from services.llm.addresses import normalise_url, root_url
 from services.llm.answering import Line
-from services.llm.failures import FOREIGN, translated
+from services.llm.failures import foreign, translated
 from services.llm.protocol import Endpoint
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 LLAMA_CPP = "llama.cpp"
 CONNECT_TIMEOUT_S = 10.0
@@ -78,11 +81,18 @@ class Connection:
         self._timeout_s = timeout_s
         # Without TLS none of its certificates need be read; redirects from http to https are not followed.
         self._tls = ssl.create_default_context() if self.endpoint.url.startswith("https:") else False
-        self.openai = openai.OpenAI(
+        self._retries = retries
+
+    @cached_property
+    def client(self) -> OpenAI:
+        """The library's client, made at the first request: the library alone is half a second of a start."""
+        from openai import OpenAI
+
+        return OpenAI(
             base_url=self.endpoint.url,
             # Anything but None, which would make the library look into the environment.
-            api_key=endpoint.api_key or "none",
-            max_retries=retries,
+            api_key=self.endpoint.api_key or "none",
+            max_retries=self._retries,
             timeout=self._patience(),  # the library has one of its own where the client's looks like httpx's default
             http_client=self.http(),
         )
@@ -133,12 +143,12 @@ class Connection:
         """
         if line is not None:
             with self.gate(), self.http(line) as http:
-                return self._answer(self.openai.with_options(http_client=http), method, url, shape, body)
+                return self._answer(self.client.with_options(http_client=http), method, url, shape, body)
         with self.gate():
-            return self._answer(self.openai, method, url, shape, body)
+            return self._answer(self.client, method, url, shape, body)
 
     def _answer(
-        self, client: openai.OpenAI, method: str, url: str, shape: type[Reply], body: Mapping[str, Any] | None
+        self, client: OpenAI, method: str, url: str, shape: type[Reply], body: Mapping[str, Any] | None
     ) -> Reply:
         response = (
             client.get(url, cast_to=httpx2.Response)
@@ -152,7 +162,7 @@ class Connection:
         """Nothing but an `AppError` leaves it."""
         try:
             yield
-        except FOREIGN as error:
+        except foreign() as error:
             raise translated(error, self.endpoint, self._timeout_s) from error
 
     def http(self, line: Line | None = None) -> httpx2.Client:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import openai
 from pydantic import BaseModel
 
 from services.core.api_errors import NotOffered, RequestRefused
@@ -24,6 +23,9 @@ from services.llm.ollama import KEY as OLLAMA
 from services.llm.ollama import Ollama
 from services.llm.protocol import Endpoint
 from services.llm.waiting import while_wanted
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
 
 PATH = "embeddings"
 TIMEOUT_S, RETRIES = 120.0, 2
@@ -163,12 +165,14 @@ class OpenAIEmbeddings:
         try:
             yield
         except AppError as error:
+            from openai import APIStatusError
+
             cause = error.__cause__
-            if not isinstance(cause, openai.APIStatusError):
+            if not isinstance(cause, APIStatusError):
                 raise
             raise self._refusal(cause) from cause
 
-    def _refusal(self, cause: openai.APIStatusError) -> AppError:
+    def _refusal(self, cause: APIStatusError) -> AppError:
         status, told = cause.status_code, answered(cause.status_code, cause.body, self.endpoint)
         if status in NOT_THERE:
             said = _message(cause.body)

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import httpx2
-import openai
 
 from services.core.api_errors import RequestRefused, ServerBusy
 from services.core.errors import (
@@ -22,9 +21,6 @@ from services.core.i18n import N_
 from services.core.phrases import phrase
 from services.llm.protocol import Endpoint
 
-FOREIGN = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError)
-"""What openai, httpx2, the socket, the JSON reader and pydantic (both ValueError) raise."""
-
 SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 """Codes of a 429 that waiting does not mend: the account's money is spent, and the server's own words say so."""
 _TOO_LONG = re.compile(r"context[ _](length|size|window)", re.IGNORECASE)
@@ -37,12 +33,21 @@ _NEEDED = re.compile(
 _REASON_LIMIT = 200
 
 
+def foreign() -> tuple[type[Exception], ...]:
+    """What openai, httpx2, the socket, the JSON reader and pydantic (both ValueError) raise."""
+    import openai  # half a second, which a process that asks no server does without
+
+    return openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError
+
+
 def translated(error: Exception, endpoint: Endpoint, timeout_s: float) -> AppError:
     """The error of ours that a foreign error means.
 
     Args:
-        error: one of `FOREIGN`.
+        error: one of `foreign()`.
     """
+    import openai
+
     if isinstance(error, openai.APIConnectionError):
         return _unreached(error.__cause__ or error, endpoint, timeout_s)
     if isinstance(error, openai.APIStatusError):

@@ -18,7 +18,7 @@ from services.core.api_errors import NotOffered
 from services.core.errors import AppError, BadResponse
 from services.core.i18n import N_
 from services.llm.connection import CONNECT_TIMEOUT_S
-from services.llm.failures import FOREIGN, answered, translated
+from services.llm.failures import answered, foreign, translated
 from services.llm.protocol import Endpoint
 
 TIMEOUT_S = 600.0
@@ -80,7 +80,9 @@ class Relay:
             yield
         except AppError:
             raise
-        except (*FOREIGN, KeyError, AttributeError, TypeError) as error:
+        except (KeyError, AttributeError, TypeError) as error:
+            raise translated(error, endpoint, self._timeout_s) from error
+        except foreign() as error:
             raise translated(error, endpoint, self._timeout_s) from error
 
     @asynccontextmanager

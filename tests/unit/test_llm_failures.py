@@ -17,7 +17,7 @@ from services.core.errors import (
     UpstreamTimeout,
 )
 from services.llm.estimate import estimated_tokens
-from services.llm.failures import FOREIGN, translated
+from services.llm.failures import foreign, translated
 from services.llm.protocol import Endpoint
 
 ENDPOINT = Endpoint("qwen", "http://127.0.0.1:1/v1", api_key="secret")
@@ -42,7 +42,7 @@ def test_every_transport_error_is_mapped_alone_and_inside_openais(kind: type[htt
         expected = ServerNotReady if kind is httpx2.ConnectTimeout else UpstreamTimeout
     if issubclass(kind, httpx2.DecodingError | httpx2.RemoteProtocolError):
         expected = BadResponse
-    assert isinstance(cause, FOREIGN) and isinstance(wrapped, FOREIGN)
+    assert isinstance(cause, foreign()) and isinstance(wrapped, foreign())
     assert type(translated(wrapped, ENDPOINT, 3)) is expected
 
 

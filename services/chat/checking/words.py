@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-import rjieba
-
 HAN = "\u3400-\u9fff"
 _TOKEN = re.compile(rf"[A-Za-z\u00c0-\u024f]+(?:['’.&-][A-Za-z\u00c0-\u024f]+)*|[{HAN}]+")
 _TITLE = re.compile(r"《([^《》\n]{1,40})》|[\"“”]([^\"“”\n]{2,60})[\"“”]")
@@ -134,6 +132,8 @@ def missing_names(names: Iterable[str], text: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def tagged(text: str) -> tuple[tuple[str, str], ...]:
     """Chinese words with their part of speech."""
+    import rjieba  # opens its dictionary, which costs a third of a second
+
     return tuple((str(word), str(tag)) for word, tag in rjieba.tag(text))
 
 
