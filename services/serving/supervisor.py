@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.core.clock import now_ms
-from services.core.errors import AppError, EngineExited, InvalidValue, PortTaken, TrialFailed, Unexpected, from_row
+from services.core.errors import (
+    AppError,
+    EngineExited,
+    InvalidValue,
+    NameTaken,
+    PortTaken,
+    TrialFailed,
+    Unexpected,
+    from_row,
+)
 from services.core.i18n import N_
 from services.core.log import incident
 from services.core.machine import Process
@@ -134,10 +143,8 @@ class Supervisor:
         if first:
             self._wait(row, first)
             return
-        port, token = self._port(row, others), secrets.token_hex(16)
-        wished = {"wish": RUN} if row.wish == AGAIN else {}
-        run = {**NO_PROCESS, "port": port, "launch_token": token, "url": f"http://127.0.0.1:{port}/v1"}
-        started = self._move(row, STARTING, **run, **wished, note=None)
+        token = secrets.token_hex(16)
+        started = self._begin(row, others, token)
         if not started:
             return
         try:
@@ -181,18 +188,23 @@ class Supervisor:
         logger.info("server %s: process %s runs %s", row.name, runner.pid, command_text(command))
         return children.identity(runner.pid) or Process(runner.pid, 0.0)
 
-    def _port(self, row: ServerRecord, others: list[ServerRecord]) -> int:
-        """The port of the last run where it is free, so that addresses which people have copied stay true.
+    def _begin(self, row: ServerRecord, others: list[ServerRecord], token: str) -> ServerRecord | None:
+        """The row in its new run, on a port of its own; None where the row has changed meanwhile.
 
-        Every server's port stays its own, also while it rests: the database holds no port twice.
+        It is the port of the last run where it is free, so that addresses which people have copied stay true. Every
+        server's port stays its own, also while it rests: the database holds no port twice. Port and run are written in
+        one step: a port alone could land in the run that somebody else has begun meanwhile.
         """
-        if row.port and children.port_is_free(row.port):
-            return row.port
+        wished = {"wish": RUN} if row.wish == AGAIN else {}
         taken = {other.port for other in others if other.port}
+        kept = row.port if row.port and children.port_is_free(row.port) else None
         for _ in range(PORT_TRIES):
-            port = children.free_port(taken)
-            if self._rows.reserve_port(row.id, port):
-                return port
+            port = kept or children.free_port(taken)
+            run = {**NO_PROCESS, "port": port, "launch_token": token, "url": f"http://127.0.0.1:{port}/v1"}
+            try:
+                return self._move(row, STARTING, **run, **wished, note=None)
+            except NameTaken:  # another server has got it meanwhile
+                kept, taken = None, {*taken, port}
         raise InvalidValue(field="port", value="?", reason=N_("no free port was found"))
 
     def _start_again(self, row: ServerRecord) -> None:

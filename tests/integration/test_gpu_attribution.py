@@ -33,6 +33,7 @@ from services.store.servers import ServerRecord
 from tests.fakes.engine import MODEL, FakeEngine
 from tests.fakes.family import SLEEP
 from tests.fakes.nvml import Gpu, Process, Scenario, ScenarioFile
+from tests.fakes.patience import until
 from tests.integration.test_supervisor import HERE, PATIENCE, Desk
 
 WHOLE = Sight(whole=True, holds_device=lambda pid: False)
@@ -115,6 +116,7 @@ def spawned() -> Iterator[Callable[..., int]]:
 
     def spawn(command: Sequence[str] = SLEEP, **options: Any) -> int:
         processes.append(subprocess.Popen(command, **options))
+        until(psutil.Process(processes[-1].pid).cmdline, 30)  # the kernel shows it a moment after the program begins
         return processes[-1].pid
 
     yield spawn

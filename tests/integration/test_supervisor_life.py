@@ -19,6 +19,7 @@ from services.serving import children
 from services.serving.engines.protocol import MASK
 from services.serving.states import FAILED, READY, REST, RUN, STARTING, STOPPED, STOPPING
 from services.serving.supervisor import Supervisor
+from services.store.servers import ServerRecord, ServerRows
 from tests.fakes.engine import FakeEngine
 from tests.integration import test_supervisor
 from tests.integration.test_supervisor import HERE, PATIENCE, PROGRAM, Desk, engine_of
@@ -163,6 +164,25 @@ def test_of_two_that_saw_the_same_row_only_one_moves_it(desk: Desk) -> None:
     assert first and desk.store.servers.move(seen, state=STARTING, launch_token="second") is None
     assert desk.row().launch_token == "first"
     assert desk.store.servers.move(first, state=STOPPED, launch_token=None)
+
+
+class SeenBefore(ServerRows):
+    """Rows as a supervisor sees them that has been slow: those of a moment ago."""
+
+    seen: list[ServerRecord]
+
+    def list(self, machine_id: str | None = None) -> list[ServerRecord]:
+        return self.seen
+
+
+def test_a_supervisor_that_comes_too_late_leaves_run_and_port_alone(desk: Desk) -> None:
+    rows = SeenBefore(desk.store.database)
+    rows.seen = [desk.wish()]
+    first = desk.until(lambda row: row.pid)
+    late = Supervisor(rows, desk.layout, machine_id=HERE, engines={"fake": FakeEngine()}, patience=PATIENCE)
+    late.tick()
+    assert desk.row() == first
+    desk.until_state(READY)
 
 
 def launched(desk: Desk) -> list[int]:
