@@ -19,6 +19,7 @@ from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
 from tests.fakes.chat_server import ChatServer, running_chat_server
+from tests.integration import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +59,12 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
+def here(tmp_path: Path) -> commands.Shell:
+    """The same within this process, where many commands are tried."""
+    return commands.Shell(tmp_path)
+
+
+@pytest.fixture
 def chat_server() -> Iterator[ChatServer]:
     with running_chat_server(answer="The pump starts at six [1].") as server:
         yield server
@@ -75,11 +82,12 @@ def settle(home: Path) -> None:
     services.close()
 
 
-def filled(shell: Shell, tmp_path: Path) -> None:
+def filled(shell: Shell | commands.Shell, tmp_path: Path) -> None:
     note = tmp_path / "pump.txt"
     note.write_text("The pump of the north well starts at six.")
-    shell.json("kb", "create", "Garden", "--chunk-size", "300", "--chunk-overlap", "30")
-    shell.json("kb", "add", "Garden", str(note))
+    here = commands.Shell(shell.home)
+    here.json("kb", "create", "Garden", "--chunk-size", "300", "--chunk-overlap", "30")
+    here.json("kb", "add", "Garden", str(note))
     settle(shell.home)
 
 
@@ -151,21 +159,21 @@ def test_an_answer_is_printed_with_citations_and_passages(
     ],
 )
 def test_a_server_that_fails_is_named(
-    shell: Shell, tmp_path: Path, chat_server: ChatServer, mode: str, code: str
+    here: commands.Shell, tmp_path: Path, chat_server: ChatServer, mode: str, code: str
 ) -> None:
-    filled(shell, tmp_path)
-    shell.json("server", "create", "fake", "--url", chat_server.url)
+    filled(here, tmp_path)
+    here.json("server", "create", "fake", "--url", chat_server.url)
     chat_server.set(mode=mode)
-    assert shell.error("ask", "Garden", "When?", "--server", "fake")["code"] == code
+    assert here.error("ask", "Garden", "When?", "--server", "fake")["code"] == code
 
 
-def test_a_dead_server_is_added_and_says_so(shell: Shell, tmp_path: Path) -> None:
-    filled(shell, tmp_path)
-    row = shell.json("server", "create", "dead", "--url", "http://127.0.0.1:9/v1")
+def test_a_dead_server_is_added_and_says_so(here: commands.Shell, tmp_path: Path) -> None:
+    filled(here, tmp_path)
+    row = here.json("server", "create", "dead", "--url", "http://127.0.0.1:9/v1")
     assert row["state"] == "unreachable" and row["error"]["code"] == "server_not_ready"
-    assert shell.error("ask", "Garden", "When?")["code"] == "no_server"
-    assert shell.error("ask", "Garden", "When?", "--server", "dead")["code"] == "server_not_ready"
-    assert shell.error("server", "test", "dead")["code"] == "server_not_ready"
+    assert here.error("ask", "Garden", "When?")["code"] == "no_server"
+    assert here.error("ask", "Garden", "When?", "--server", "dead")["code"] == "server_not_ready"
+    assert here.error("server", "test", "dead")["code"] == "server_not_ready"
 
 
 def test_an_api_key_is_never_printed(shell: Shell, chat_server: ChatServer) -> None:
@@ -197,9 +205,11 @@ def test_an_api_key_is_never_printed(shell: Shell, chat_server: ChatServer) -> N
         (("server", "start", "Nothing"), "worker_not_running"),
     ],
 )
-def test_bad_input_exits_with_1_code_message_and_remedy(shell: Shell, words: tuple[str, ...], code: str) -> None:
-    shell.json("kb", "create", "Garden")
-    assert shell.error(*words)["code"] == code
+def test_bad_input_exits_with_1_code_message_and_remedy(
+    here: commands.Shell, words: tuple[str, ...], code: str
+) -> None:
+    here.json("kb", "create", "Garden")
+    assert here.error(*words)["code"] == code
 
 
 def test_wrong_usage_exits_with_2(shell: Shell) -> None:

@@ -1,4 +1,4 @@
-"""`lectern model …` as real processes: list, download with a real worker, pause, token, catalogue, serve, remove."""
+"""`lectern model …`: list, download with a real worker, pause, token, catalogue, serve, remove."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from services.health import worker_status
 from tests.fakes.model_hub import COMMIT, Hub, model_hub
 from tests.fakes.models_on_disk import folder_model, gguf_model, ollama_model
 from tests.fakes.processes import command_lines
-from tests.integration.test_cli import ROOT, Shell
-from tests.integration.test_worker import until, working
+from tests.integration.commands import Shell
+from tests.integration.test_worker import ROOT, until, working
 
 NAME = "Org/Small-GGUF"
 TOKEN = "hf_very-secret-token"
@@ -73,7 +73,7 @@ def test_models_of_all_sources_are_listed_with_the_fields_that_scripts_read(
     assert (row["path"], row["source"], row["revision"], row["format"]) == (str(path), "folder", None, "safetensors")
     assert (row["parameters"], row["context"], row["licence"], row["error"]) == (1000, 4096, "apache-2.0", None)
     assert row["bytes"] == sum(file.stat().st_size for file in path.iterdir())
-    assert "team-model" in shell("model", "list").stdout
+    assert "team-model" in shell.text("model", "list")
 
 
 def test_a_model_is_downloaded_served_and_removed(shell: Shell, hub: Hub) -> None:
