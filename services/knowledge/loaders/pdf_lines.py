@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
 
 from services.knowledge.loaders.assembly import normalise
+from services.knowledge.loaders.pdf_space import Matrix, as_shown
 from services.knowledge.positions import Edges, Piece
 
 _BREAK = re.compile("(?P<hyphen>[\ufffe\u00ad\x02](?:\r?\n)?)|\r?\n")
 """A line ends at a line end, or where a word was parted: then the word goes on without one."""
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"[^\W_]+\Z"), re.compile(r"[^\W_]+")
-_FINE = 1 << 20
-
 
 BESIDE = 0.5
 """The share of the lower piece's height in which two pieces of one line overlap."""
@@ -33,25 +32,57 @@ WORD_GAP = 0.15
 """In heights of the line: what stands further apart is another cell, or another word."""
 
 
-def lines(page: Any, textpage: Any, text: str) -> Iterator[Piece]:
-    """The page's whole text in pieces, which joined are the text without line ends inside words and lines."""
-    width, height = page.get_size()
+class Block(NamedTuple):
+    """Pieces that stand apart from the text around them by blank lines."""
+
+    pieces: tuple[Piece, ...]
+
+
+Style = tuple[bytes, int, int, tuple[int, ...]]
+"""The font with its weight and size, and the colour."""
+
+
+class Stretch(NamedTuple):
+    """A line of the text, from and to; the hyphen that its last word keeps, and whether a line end follows."""
+
+    start: int
+    end: int
+    hyphen: str
+    ended: bool
+
+
+def lines(items: Iterable[Piece | Block], shape: float) -> Iterator[Piece]:
+    """The page's whole text in pieces, which joined are the text without line ends inside words and lines.
+
+    Args:
+        items: the text as pdfium gives it, each line end a piece of its own.
+        shape: the page's width over its height.
+    """
     before: Piece | None = None
-    ended = False
-    for piece in _pieces(page, textpage, text):
-        if piece.text == "\n":
-            if ended:
-                yield piece
-            ended = True
+    begun = ended = apart = False
+    for item in items:
+        if isinstance(item, Block):
+            if begun:
+                yield Piece("\n\n")
+            yield from item.pieces
+            begun, ended, apart, before = True, False, True, None
+        elif apart and not item.text.strip():
             continue
-        if ended:
-            yield Piece(_between(before, piece, width / max(height, 1.0)))
-            ended = False
-        yield piece
-        before = piece if piece.edges else None
+        elif item.text == "\n":
+            if ended:
+                yield item
+            ended = True
+        else:
+            if apart:
+                yield Piece("\n\n")
+            elif ended:
+                yield Piece(between(before, item, shape))
+            yield item
+            begun, ended, apart = True, False, False
+            before = item if item.edges else None
 
 
-def _between(before: Piece | None, after: Piece, shape: float) -> str:
+def between(before: Piece | None, after: Piece, shape: float) -> str:
     """A line end; or less where both pieces stand in one line, as raised letters and cells of a table do.
 
     Args:
@@ -82,18 +113,6 @@ def _goes_on(before: Piece, after: Piece, shape: float) -> bool:
     return alike and 0 < upper - top < APART * high and right > finish - wide and begin < left + wide
 
 
-def _pieces(page: Any, textpage: Any, text: str) -> Iterator[Piece]:
-    place = _Places(page, textpage, text)
-    begin = 0
-    for found in _BREAK.finditer(text):
-        hyphen = "-" if found["hyphen"] and _compound(text, found.start(), found.end()) else ""
-        yield Piece(_clean(text[begin : found.start()]) + hyphen, place.of(begin, found.start()))
-        if not found["hyphen"]:
-            yield Piece("\n")
-        begin = found.end()
-    yield Piece(_clean(text[begin:]), place.of(begin, len(text)))
-
-
 def _compound(text: str, end: int, start: int) -> bool:
     """Whether the hyphen belongs to the word: before a capital or figure, or as the page writes it elsewhere."""
     left, right = _WORD_BEFORE.search(text, max(0, end - 40), end), _WORD_AFTER.match(text, start)
@@ -106,56 +125,100 @@ def _clean(line: str) -> str:
     return normalise(line).replace("\n", " ")
 
 
-class _Places:
-    """Finds where stretches of a page's text stand."""
+class Written:
+    """A page's text as pdfium gives it, and where its stretches stand."""
 
-    def __init__(self, page: Any, textpage: Any, text: str) -> None:
-        self._text = text
+    def __init__(self, page: Any, textpage: Any) -> None:
+        self.text: str = textpage.get_text_range()
+        self.width, self.height = map(float, page.get_size())
         self._raw = textpage.raw
-        self._wide = bool(text) and max(text) > "\uffff"  # pdfium counts UTF-16 units
-        self._turn = _turn(page)
+        self._known: dict[tuple[int, int], Edges | None] = {}
+        self._middles: dict[int, tuple[float, float] | None] = {}
+        self._wide = bool(self.text) and max(self.text) > "\uffff"  # pdfium counts UTF-16 units
+        self._shown = as_shown(page)
+        self.points = self._shown.within(Matrix(self.width, 0.0, 0.0, self.height, 0.0, 0.0))
+        """How the page's own space becomes points from the top left corner of the page as it is shown."""
         self._edges = [ctypes.c_double() for _ in range(4)]
         self._pointers = [ctypes.byref(edge) for edge in self._edges]
 
-    def of(self, start: int, end: int) -> Edges | None:
+    @property
+    def shape(self) -> float:
+        """The page's width over its height."""
+        return self.width / max(self.height, 1.0)
+
+    def pieces(self) -> Iterator[Piece]:
+        """The lines, and each line end as a piece of its own."""
+        for stretch in self.stretches():
+            yield self.piece(stretch.start, stretch.end, stretch.hyphen)
+            if stretch.ended:
+                yield Piece("\n")
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The lines of the text, and those that end where a word was parted."""
+        begin, text = 0, self.text
+        for found in _BREAK.finditer(text):
+            hyphen = "-" if found["hyphen"] and _compound(text, found.start(), found.end()) else ""
+            yield Stretch(begin, found.start(), hyphen, not found["hyphen"])
+            begin = found.end()
+        yield Stretch(begin, len(text), "", False)
+
+    def piece(self, start: int, end: int, hyphen: str = "") -> Piece:
+        """`text[start:end]` as it is to be read, with its place."""
+        return Piece(_clean(self.text[start:end]) + hyphen, self.edges(start, end))
+
+    def edges(self, start: int, end: int) -> Edges | None:
         """The box around `text[start:end]` in fractions of the page; None where nothing is drawn."""
-        stretch = self._text[start:end]
+        if (start, end) not in self._known:
+            self._known[start, end] = self._found(start, end)
+        return self._known[start, end]
+
+    def _found(self, start: int, end: int) -> Edges | None:
+        stretch = self.text[start:end]
         if not stretch.strip():
             return None
         start += len(stretch) - len(stretch.lstrip())
         end -= len(stretch) - len(stretch.rstrip())
-        first = pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, self._units(start))
-        last = pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, self._units(end - 1))
+        first, last = self._character(start), self._character(end - 1)
         if first < 0 or last < first:
             return None
         found = [self._rectangle(n) for n in range(pdfium.FPDFText_CountRects(self._raw, first, last - first + 1))]
-        return self._turn(found) if found else None
+        return self._shown.around(found) if found else None
+
+    def box(self, start: int, end: int) -> Edges | None:
+        """The box around `text[start:end]` in points from the top left corner of the page as it is shown."""
+        edges = self.edges(start, end)
+        return edges and (
+            *(edges[0] * self.width, edges[1] * self.height),
+            *(edges[2] * self.width, edges[3] * self.height),
+        )
+
+    def middle(self, offset: int) -> tuple[float, float] | None:
+        """The middle of a character in points from the top left corner of the page as it is shown."""
+        if offset not in self._middles:
+            left, top, right, bottom = self._pointers
+            drawn = pdfium.FPDFText_GetCharBox(self._raw, self._character(offset), left, right, bottom, top)
+            across, up, to_across, to_up = (edge.value for edge in self._edges)
+            self._middles[offset] = self.points.of((across + to_across) / 2, (up + to_up) / 2) if drawn else None
+        return self._middles[offset]
+
+    def style(self, offset: int) -> Style:
+        """How a character is written."""
+        character = self._character(offset)
+        name, flags, colour = ctypes.create_string_buffer(128), ctypes.c_int(), [ctypes.c_uint() for _ in range(4)]
+        pdfium.FPDFText_GetFontInfo(self._raw, character, name, 128, ctypes.byref(flags))
+        pdfium.FPDFText_GetFillColor(self._raw, character, *map(ctypes.byref, colour))
+        weight, size = (
+            ask(self._raw, character) for ask in (pdfium.FPDFText_GetFontWeight, pdfium.FPDFText_GetFontSize)
+        )
+        return name.value, weight, round(size), tuple(part.value for part in colour)
+
+    def _character(self, offset: int) -> int:
+        return int(pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, self._units(offset)))
 
     def _units(self, offset: int) -> int:
-        return len(self._text[:offset].encode("utf-16-le", "surrogatepass")) // 2 if self._wide else offset
+        return len(self.text[:offset].encode("utf-16-le", "surrogatepass")) // 2 if self._wide else offset
 
     def _rectangle(self, number: int) -> tuple[float, ...]:
         left, top, right, bottom = self._pointers
         pdfium.FPDFText_GetRect(self._raw, number, left, top, right, bottom)
         return tuple(edge.value for edge in self._edges)
-
-
-def _turn(page: Any) -> Callable[[list[tuple[float, ...]]], Edges]:
-    """How rectangles of the page's own space become the box around them on the page as it is shown, turned and cut."""
-    x, y = ctypes.c_int(), ctypes.c_int()
-
-    def shown(across: float, up: float) -> tuple[float, float]:
-        pdfium.FPDF_PageToDevice(page.raw, 0, 0, _FINE, _FINE, 0, across, up, ctypes.byref(x), ctypes.byref(y))
-        return x.value / _FINE, y.value / _FINE
-
-    zero, right, up = shown(0, 0), shown(1000, 0), shown(0, 1000)
-    along = [(right[axis] - zero[axis]) / 1000 for axis in (0, 1)]
-    upwards = [(up[axis] - zero[axis]) / 1000 for axis in (0, 1)]
-
-    def box(rectangles: list[tuple[float, ...]]) -> Edges:
-        corners = [(r[column], r[row]) for r in rectangles for column in (0, 2) for row in (1, 3)]
-        xs = [zero[0] + along[0] * a + upwards[0] * u for a, u in corners]
-        ys = [zero[1] + along[1] * a + upwards[1] * u for a, u in corners]
-        return min(xs), min(ys), max(xs), max(ys)
-
-    return box

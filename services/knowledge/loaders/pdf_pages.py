@@ -13,9 +13,13 @@ import pypdfium2.raw
 from services.core.document_errors import Damaged, PasswordWrong
 from services.core.errors import Encrypted
 from services.knowledge.loaders.assembly import LONGEST_TITLE, normalise
+from services.knowledge.loaders.grids import grids
+from services.knowledge.loaders.pdf_cells import GoesOn
 from services.knowledge.loaders.pdf_forms import Forms
-from services.knowledge.loaders.pdf_lines import lines
+from services.knowledge.loaders.pdf_lines import Written
 from services.knowledge.loaders.pdf_outline import Bookmark
+from services.knowledge.loaders.pdf_rules import rules
+from services.knowledge.loaders.pdf_tables import page_text
 from services.knowledge.positions import Piece
 
 FEW_CHARACTERS, MANY_SHAPES = 100, 30
@@ -38,6 +42,7 @@ class Pdfium:
     def __init__(self, document: Any) -> None:
         self._document = document
         self._forms = Forms(document)
+        self._goes_on: dict[int, GoesOn] = {}
 
     @classmethod
     def opened(cls, path: Path, name: str, password: str | None) -> Pdfium | None:
@@ -61,9 +66,13 @@ class Pdfium:
         try:
             page = self._document[index]
             textpage = page.get_textpage()
-            text = textpage.get_text_range()
+            written = Written(page, textpage)
+            text = written.text
             extra = tuple(self._forms.pieces(page))
-            pieces = (*lines(page, textpage, text), *extra)
+            earlier = self._goes_on.get(index - 1)
+            read = page_text(written, grids(rules(page, written.points)), earlier)
+            self._goes_on = {index: read.goes_on} if read.goes_on else {}
+            pieces = (*read.pieces, *extra)
             pictures = len(text) < FEW_CHARACTERS and _shows_pictures(page)
             textpage.close()
             page.close()

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 _YEAR = re.compile(r"(?:FY|Q[1-4] ?)?(?:19|20)\d\d[A-Za-z年]?")
 _NUMBER = re.compile(r"[-+]?[\d.,\s]*\d[\d.,\s]*%?")
 
 
+class Line(NamedTuple):
+    """A row as it is to be read: its filled cells by their columns, each with the label before it, if it has one."""
+
+    cells: Sequence[str]
+    parts: tuple[tuple[str, int], ...]
+    separator: str
+
+
 def row_lines(rows: Iterable[Sequence[str]], labels: Sequence[str] | None = None) -> Iterator[str]:
-    """One line for each row that has content.
+    """One line for each row that has content; see `labelled`."""
+    for cells, parts, separator in labelled(rows, labels):
+        yield separator.join(f"{label}: {cells[column]}" if label else cells[column] for label, column in parts)
+
+
+def labelled(
+    rows: Iterable[Sequence[str]], labels: Sequence[str] | None = None, header: Sequence[str] | None = None
+) -> Iterator[Line]:
+    """How each row that has content is to be read.
 
     A row with nothing but its first cell is a title and stands as it is. The first wider row that reads like a header
     (mostly filled, no numbers, no repeats) is one, if no row with numbers stands before it; without a header values
@@ -18,40 +35,42 @@ def row_lines(rows: Iterable[Sequence[str]], labels: Sequence[str] | None = None
 
     Args:
         labels: the header that goes on from a table's earlier part, unless these rows have one of their own.
+        header: the header of these rows, which is none of them.
     """
-    found: Sequence[str] | None = None
-    for raw in rows:
-        cells = [" ".join(cell.split()) for cell in raw]
-        filled = [cell for cell in cells if cell]
+    found = header
+    for row in rows:
+        cells = [" ".join(cell.split()) for cell in row]
+        filled = [column for column, cell in enumerate(cells) if cell]
         if not filled:
             continue
-        if len(filled) == 1 and (cells[0] or found is None) and not (found and _is_number(filled[0])):
-            yield filled[0]
+        alone = len(filled) == 1 and not (found and is_number(cells[filled[0]]))
+        plain = tuple(("", column) for column in filled)
+        if alone and (cells[0] or found is None):
+            yield Line(cells, plain, "")
         elif found is None and reads_like_header(cells):
             found = cells
-            yield " | ".join(filled)
-        elif found is None and not any(map(_is_number, filled)) and not labels:
-            yield " | ".join(filled)
+            yield Line(cells, plain, " | ")
+        elif found is None and not any(is_number(cells[column]) for column in filled) and not labels:
+            yield Line(cells, plain, " | ")
         else:
             found = (labels or ()) if found is None else found
-            yield _line(found, cells)
+            yield Line(cells, tuple(_parts(found, cells)), "; " if found else " | ")
 
 
 def reads_like_header(cells: Sequence[str]) -> bool:
     """Whether a row may name its columns."""
     filled = [cell for cell in cells if cell]
     mostly_filled = len(filled) * 2 > len(cells)
-    return mostly_filled and len(set(filled)) == len(filled) > 1 and not any(map(_is_number, filled))
+    return mostly_filled and len(set(filled)) == len(filled) > 1 and not any(map(is_number, filled))
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number, and no year, which may name a column."""
     return _NUMBER.fullmatch(cell) is not None and _YEAR.fullmatch(cell) is None
 
 
-def _line(labels: Sequence[str], cells: Sequence[str]) -> str:
-    parts = []
+def _parts(labels: Sequence[str], cells: Sequence[str]) -> Iterator[tuple[str, int]]:
     for column, cell in enumerate(cells):
         label = labels[column] if column < len(labels) else ""
         if cell:
-            parts.append(f"{label}: {cell}" if label and label != cell else cell)
-    return ("; " if labels else " | ").join(parts)
+            yield (label if label != cell else ""), column
