@@ -11,6 +11,8 @@ _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef]")
 _SPACELESS = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 """Those between which no space stands."""
 _ITEM = re.compile(r"\W?\s*(?:[-–•*·▪●○]|\(?\d{1,3}[.)]|\d+(?:\.\d+)+|[（(]?[一二三四五六七八九十]+[、）)])\s*\S")
+_CELL = re.compile(r" \| |(?:\A|; )[^:;]{1,80}: ")
+"""What parts the cells of a table's row, or names them."""
 _HIDDEN = re.compile(r"[\x00-\x1f]")
 
 
@@ -35,12 +37,19 @@ def flowing(text: str) -> str:
     paragraphs: list[str] = []
     goes_on = False
     for line in lines:
-        if goes_on and line.strip() and not _ITEM.match(_HIDDEN.sub("", line)):
+        row = _is_row(line)
+        if goes_on and line.strip() and not row and not _ITEM.match(_HIDDEN.sub("", line)):
             paragraphs[-1] = _joined(paragraphs[-1], line.strip(" "))
         else:
             paragraphs.append(line)
-        goes_on = _width(line) >= FULL * usual
+        goes_on = not row and _width(line) >= FULL * usual
     return "\n".join(paragraphs)
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is a row of a table, as readers write them: "header: value; header: value", or "value | value"."""
+    shown = _HIDDEN.sub("", line)
+    return " | " in shown or len(_CELL.findall(shown)) > 1
 
 
 def _joined(before: str, after: str) -> str:
