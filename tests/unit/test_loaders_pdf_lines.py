@@ -89,6 +89,33 @@ def test_lines_of_chinese_that_were_full_are_one_sentence(tmp_path):
     ]
 
 
+def test_lines_of_words_that_were_full_are_one_sentence(tmp_path):
+    page = b"".join(
+        put(line, x, y)
+        for line, x, y in [
+            ("The most important terms of this agreement", 50, 700),
+            ("The tenant pays the rent of a month before its fifth", 62, 680),
+            ("day; after that a fee is due for every day, of which the", 50, 666),
+            ("USA branch sends a written notice.", 50, 652),
+            ("Deposits are returned within thirty days after", 50, 638),
+            ("Easter. This line is too short to have been full,", 50, 624),
+            ("as they say", 50, 610),
+            ("the next word would have had room in it, as we can all see here", 50, 596),
+            ("an indented line is the first one of another paragraph", 80, 582),
+        ]
+    )
+    text = read(write_raw_pdf(tmp_path / "w.pdf", [page])).text
+    assert text.strip().splitlines() == [
+        "The most important terms of this agreement",
+        "The tenant pays the rent of a month before its fifth day; after that a fee is due for every day, of which the "
+        "USA branch sends a written notice.",
+        "Deposits are returned within thirty days after",
+        "Easter. This line is too short to have been full, as they say",
+        "the next word would have had room in it, as we can all see here",
+        "an indented line is the first one of another paragraph",
+    ]
+
+
 def test_boxes_follow_the_page_as_it_is_shown(tmp_path):
     path = write_raw_pdf(tmp_path / "t.pdf", [shown(WORDS.encode())])
     writer = PdfWriter(clone_from=path)

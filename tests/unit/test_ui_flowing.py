@@ -34,7 +34,9 @@ def test_a_line_that_was_full_goes_on_and_a_short_one_ends_a_paragraph() -> None
 
 
 def test_rows_of_a_table_stay_lines_of_their_own() -> None:
-    rows = "Part | Price in euro | Delivery\nPart: Seal; Price in euro: 16.50\nLamp; Price in euro: 64; Delivery: 3 days"
+    rows = (
+        "Part | Price in euro | Delivery\nPart: Seal; Price in euro: 16.50\nLamp; Price in euro: 64; Delivery: 3 days"
+    )
     text = f"These are the prices of the parts\n{rows}\nand that was the last of the parts\nof which there are prices"
     assert flowing(text).split("\n") == [
         "These are the prices of the parts",

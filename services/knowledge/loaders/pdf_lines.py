@@ -19,14 +19,16 @@ _WORD_BEFORE, _WORD_AFTER = re.compile(r"[^\W_]+\Z"), re.compile(r"[^\W_]+")
 
 BESIDE = 0.5
 """The share of the lower piece's height in which two pieces of one line overlap."""
-FULL = 8
-"""Characters of a line from which on it may have been full: shorter ones are cells and headings."""
+FULL, FULL_OF_WORDS = 8, 30
+"""Characters of a line from which on it may have been full, in Chinese and in words: shorter ones are no sentences."""
 APART, UNLIKE = 2.0, 0.2
 """In heights of a line: how far apart two lines of one paragraph begin, and how much their heights differ."""
 _OPEN_END = re.compile(r"[\u3400-\u9fff，、（《“‘]\s*\Z")
 _GOING_ON = re.compile(
     r"\s*(?!\d+(?:\.\d+)+\s|\d+[.、)）]|第.{1,3}[章节條条]|[一二三四五六七八九十]+、)[\u3400-\u9fff\d，。、；：）》”’（《“‘]"
 )
+_OPEN_WORDS = re.compile(r"(?:[^\W\d_]|\d|[,)\]\"'’”%-])\s*\Z")
+_NEXT_WORD = re.compile(r"\s*[(\[\"'‘“]*([^\W\d_])(\S?)\S*")
 CELL_GAP = 1.0
 WORD_GAP = 0.15
 """In heights of the line: what stands further apart is another cell, or another word."""
@@ -94,23 +96,36 @@ def between(before: Piece | None, after: Piece, shape: float) -> str:
     high = max(min(bottom - top, lower - upper), 1e-6)
     gap = (left - right) * shape / high
     if min(bottom, lower) - max(top, upper) < BESIDE * high or gap < -BESIDE:
-        return "" if _goes_on(before, after, shape) else "\n"
+        return _goes_on(before, after, shape)
     return "\t" if gap > CELL_GAP else " " if gap > WORD_GAP else ""
 
 
-def _goes_on(before: Piece, after: Piece, shape: float) -> bool:
-    """Whether a line of Chinese only ended because it was full: then its words, which know no spaces, go on below.
+def _goes_on(before: Piece, after: Piece, shape: float) -> str:
+    """Nothing or a space where a line ended only because it was full, and its sentence goes on below; else a line end.
 
-    A full line reaches as far to the right as the next one; what begins further in is a new paragraph.
+    A full line of Chinese, which knows no spaces, reaches as far to the right as the next one; one of words would not
+    have held the first word of the next one as well. What begins further in is a new paragraph.
     """
-    if before.edges is None or after.edges is None or len(before.text) < FULL:
-        return False
-    if not (_OPEN_END.search(before.text) and _GOING_ON.match(after.text)):
-        return False
+    if before.edges is None or after.edges is None:
+        return "\n"
     (left, top, right, bottom), (begin, upper, finish, lower) = before.edges, after.edges
     high, wide = bottom - top, (bottom - top) / max(shape, 1e-6)
     alike = abs((lower - upper) - high) < UNLIKE * high
-    return alike and 0 < upper - top < APART * high and right > finish - wide and begin < left + wide
+    if not (alike and 0 < upper - top < APART * high and begin < left + wide):
+        return "\n"
+    if len(before.text) >= FULL and _OPEN_END.search(before.text) and _GOING_ON.match(after.text):
+        return "" if right > finish - wide else "\n"
+    word = _NEXT_WORD.match(after.text)
+    if word and _within(*word.groups()) and len(before.text) >= FULL_OF_WORDS and _OPEN_WORDS.search(before.text):
+        needed = (finish - begin) * (len(word[0]) + 1) / len(after.text)
+        space = "" if before.text[-1].isspace() else " "
+        return space if right + needed > finish else "\n"
+    return "\n"
+
+
+def _within(first: str, second: str) -> bool:
+    """Whether a word that begins so stands within a sentence: in small letters, or an abbreviation."""
+    return first.islower() or (first.isupper() and second != "" and not second.islower())
 
 
 def _compound(text: str, end: int, start: int) -> bool:
