@@ -15,6 +15,7 @@ import pptx
 from fpdf import FPDF
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject, TextStringObject
 
 from services.knowledge.loaders.record import Record
 
@@ -59,6 +60,33 @@ def write_raw_pdf(path: Path, contents: Sequence[bytes]) -> Path:
     body += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + table
     body += b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, body.index(b"xref\n0 "))
     path.write_bytes(body)
+    return path
+
+
+def write_chinese_pdf(path: Path, placed: Sequence[tuple[str, int, int]], drawn: str = "") -> Path:
+    """A page of Chinese lines at these places, in a font that readers bring along, over what is drawn."""
+    shown = drawn + "".join(
+        f"BT /F1 12 Tf {x} {y} Td <{text.encode('utf-16-be').hex()}> Tj ET\n" for text, x, y in placed
+    )
+    writer = PdfWriter(clone_from=write_raw_pdf(path, [shown.encode()]))
+    named, words = NameObject, TextStringObject
+    system = {"/Registry": words("Adobe"), "/Ordering": words("GB1"), "/Supplement": FloatObject(2)}
+    descendant = {
+        "/Type": named("/Font"),
+        "/Subtype": named("/CIDFontType0"),
+        "/BaseFont": named("/STSong-Light"),
+        "/CIDSystemInfo": DictionaryObject({named(key): value for key, value in system.items()}),
+    }
+    font = {
+        "/Type": named("/Font"),
+        "/Subtype": named("/Type0"),
+        "/BaseFont": named("/STSong-Light"),
+        "/Encoding": named("/UniGB-UCS2-H"),
+        "/DescendantFonts": ArrayObject([DictionaryObject({named(key): value for key, value in descendant.items()})]),
+    }
+    fonts = writer.pages[0]["/Resources"]["/Font"]  # type: ignore[index]
+    fonts[named("/F1")] = DictionaryObject({named(key): value for key, value in font.items()})
+    writer.write(path)
     return path
 
 

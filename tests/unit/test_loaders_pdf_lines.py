@@ -14,7 +14,7 @@ from services.core.errors import Encrypted
 from services.knowledge.loaders import pdf
 from services.knowledge.loaders.protocol import Aids, Limits
 from services.knowledge.types import Extracted
-from tests.fakes.documents import WORDS, shown, write_encrypted_pdf, write_raw_pdf
+from tests.fakes.documents import WORDS, shown, write_chinese_pdf, write_encrypted_pdf, write_raw_pdf
 
 LIMITS = Limits(pages=100, characters=1_000_000, timeout_s=30, memory_bytes=2 << 30)
 
@@ -46,31 +46,6 @@ def test_words_are_put_together_and_compounds_keep_their_hyphen(tmp_path):
     assert "information" in text and text.count("dual-encoder") == 2 and "Lucene-BM25" in text
 
 
-def chinese(path: Path, *placed: tuple[str, int, int]) -> Path:
-    """A page of Chinese lines at these places, in a font that readers bring along."""
-    shown = "".join(f"BT /F1 12 Tf {x} {y} Td <{text.encode('utf-16-be').hex()}> Tj ET\n" for text, x, y in placed)
-    writer = PdfWriter(clone_from=write_raw_pdf(path, [shown.encode()]))
-    named, words = NameObject, TextStringObject
-    system = {"/Registry": words("Adobe"), "/Ordering": words("GB1"), "/Supplement": FloatObject(2)}
-    descendant = {
-        "/Type": named("/Font"),
-        "/Subtype": named("/CIDFontType0"),
-        "/BaseFont": named("/STSong-Light"),
-        "/CIDSystemInfo": DictionaryObject({named(key): value for key, value in system.items()}),
-    }
-    font = {
-        "/Type": named("/Font"),
-        "/Subtype": named("/Type0"),
-        "/BaseFont": named("/STSong-Light"),
-        "/Encoding": named("/UniGB-UCS2-H"),
-        "/DescendantFonts": ArrayObject([DictionaryObject({named(key): value for key, value in descendant.items()})]),
-    }
-    fonts = writer.pages[0]["/Resources"]["/Font"]  # type: ignore[index]
-    fonts[named("/F1")] = DictionaryObject({named(key): value for key, value in font.items()})
-    writer.write(path)
-    return path
-
-
 def test_lines_of_chinese_that_were_full_are_one_sentence(tmp_path):
     page = [
         ("租约的主要条款如下", 50, 700),
@@ -80,7 +55,7 @@ def test_lines_of_chinese_that_were_full_are_one_sentence(tmp_path):
         ("押金在合同终止以后的三十日以内退还", 74, 626),
         ("三、其他约定", 50, 608),
     ]
-    text = read(chinese(tmp_path / "z.pdf", *page)).text
+    text = read(write_chinese_pdf(tmp_path / "z.pdf", page)).text
     assert text.strip().splitlines() == [
         "租约的主要条款如下",
         "承租方应当在每月五日以前支付当月租金，逾期按日收取滞纳金，并由出租方书面通知。",

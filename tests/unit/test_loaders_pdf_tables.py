@@ -15,7 +15,7 @@ from services.knowledge.loaders import pdf
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.positions import regions
 from services.knowledge.types import Extracted
-from tests.fakes.documents import TABLE
+from tests.fakes.documents import TABLE, write_chinese_pdf
 
 LIMITS = Limits(pages=100, characters=1_000_000, timeout_s=30, memory_bytes=2 << 30)
 ROWS = "Part | Price | Delivery\nPart: Seal; Price: 16.50; Delivery: 2 days\nPart: Lamp; Price: 64.00; Delivery: 3 days"
@@ -65,6 +65,15 @@ def both(*draws: Draw) -> Draw:
     return lambda page: [draw(page) for draw in draws]
 
 
+def names_at_the_left(page: FPDF) -> None:
+    page.set_xy(50, 100)
+    with page.table(width=300, first_row_as_headings=False, align="LEFT") as made:
+        for name, value in (("Maker", "Hydra"), ("Depth", "41"), ("Width", "38")):
+            row = made.row()
+            row.cell(name, style=FontFace(emphasis="BOLD"))
+            row.cell(value)
+
+
 def grid(page: FPDF, xs: Sequence[float], ys: Sequence[float]) -> None:
     """Lines at these places."""
     for x in xs:
@@ -94,6 +103,15 @@ def test_a_cell_of_several_lines_is_one_and_words_are_put_together(tmp_path):
     assert f"\nPart: {long}; Price: 16.50; Delivery: 2 days\n" in text
 
 
+def test_no_space_comes_into_a_chinese_cell_where_its_line_was_full(tmp_path):
+    lines = "".join(f"{x} 640 m {x} 720 l S " for x in (50, 150, 250)) + "".join(
+        f"50 {y} m 250 {y} l S " for y in (640, 660, 700, 720)
+    )
+    placed = [("部件", 60, 705), ("数量", 160, 705), ("轴封及其", 60, 685), ("螺钉", 60, 667), ("12", 160, 685)]
+    text = read(write_chinese_pdf(tmp_path / "z.pdf", [*placed, ("信号灯", 60, 645), ("7", 160, 645)], lines)).text
+    assert text == "部件 | 数量\n部件: 轴封及其螺钉; 数量: 12\n部件: 信号灯; 数量: 7"
+
+
 def test_a_header_of_two_rows_names_each_column_by_both(tmp_path):
     def draw(page: FPDF) -> None:
         page.set_xy(50, 100)
@@ -115,6 +133,7 @@ def test_names_at_the_left_side_are_no_header(tmp_path):
     rows = [["Maker", "Hydra", "Lyon"], ["Seller", "Pump and Sons", "Ghent"], ["Keeper", "M. Ghosh", "Ghent"]]
     expected = "\n".join(" | ".join(row) for row in rows)
     assert read(written(tmp_path / "t.pdf", table(rows, heading=PLAIN))).text == expected
+    assert read(written(tmp_path / "n.pdf", names_at_the_left)).text == "Maker | Hydra\nDepth | 41\nWidth | 38"
     assert read(written(tmp_path / "h.pdf", table(rows))).text.endswith("Maker: Keeper; Hydra: M. Ghosh; Lyon: Ghent")
 
 

@@ -14,7 +14,7 @@ LEAST = 4.0
 """The shortest piece of a line."""
 LEAST_CELLS, LEAST_COVERED = 4, 0.9
 """Of a table: boxes that are joined by lines, as diagrams are made of, leave most of the area between them open."""
-MOST_RULES, MOST_SQUARES = 3_000, 40_000
+MOST_RULES, MOST_SQUARES = 2_000, 40_000
 """Of a page and of a grid; what has more is a drawing."""
 
 

@@ -106,9 +106,10 @@ class Table:
     def _rows(self) -> Iterator[Row]:
         """The rows and columns that hold text; a cell over several stands in each."""
         squares = {square: filled for cell, filled in self._filled.items() for square in cell.squares()}
+        columns = self._columns()
         tall = {filled for cell, filled in self._filled.items() if cell.below - cell.row > 1}
         for row in sorted({cell.row for cell in self._filled}):
-            yield from unruled(tuple(squares.get((row, column)) for column in self._columns()), tall)
+            yield from unruled(tuple(squares.get((row, column)) for column in columns), tall)
 
     def _columns(self) -> list[int]:
         return sorted({cell.column for cell in self._filled})

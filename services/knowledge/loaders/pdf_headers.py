@@ -74,11 +74,13 @@ def _differs(names: Row, body: list[Row]) -> bool:
 
     Else the first row of a table that has its names at the left side would be taken for one.
     """
+    alike = [_written_alike(names, row) for row in body if len(once(row)) > 1]
+    if alike and all(alike) and len({name.style for name in once(names)}) > 1:
+        return False  # the names stand at the left side, in a font of their own
     below = {name: [cell for cell in cells if cell] for name, *cells in zip(names, *body, strict=True) if name}
     filled = {name: cells for name, cells in below.items() if cells}
     if any(2 * sum(is_number(cell.text) for cell in cells) > len(cells) for cells in filled.values()):
         return True
-    alike = [_written_alike(names, row) for row in body if len(once(row)) > 1]
     if not filled or (any(alike) and not all(alike)):
         return False  # several rows look like headers
     other = all(2 * sum(cell.style == name.style for cell in cells) < len(cells) for name, cells in filled.items())

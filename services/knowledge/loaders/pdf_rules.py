@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
+from math import isfinite
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -112,7 +113,7 @@ def _outlines(thing: Any, count: int, matrix: Matrix) -> list[list[Point]]:
             outlines[-1].append(point)
         last = segment
     _close(outlines, last)
-    return [outline for outline in outlines if len(outline) > 1]
+    return [outline for outline in outlines if len(outline) > 1 and all(map(isfinite, chain(*outline)))]
 
 
 def _close(outlines: list[list[Point]], last: Any) -> None:
