@@ -1,7 +1,7 @@
 """The checker of citations on pairs of a sentence and a passage: how often it is right, and where it is not.
 
 `python -m bench.checker [FILE …] [--embedder]`: JSON lines with language, passage, sentence and altered (null, or what
-was altered: number, name, negation; swap, where the value is another row's). A finding is right where the sentence was
+was altered: number, name, negation; swap and column, where the value is another row's or column's). A finding is right where the sentence was
 altered.
 """
 

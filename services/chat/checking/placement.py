@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from services.chat.checking.quantities import Clock, Figures, Moment, Quantity, figures
+from services.chat.checking.quantities import Clock, Moment, Quantity, figures
 from services.chat.checking.sentences import pieces
 from services.chat.checking.words import STOP, covered, plain, stem, tagged, words
 
 Figure = Quantity | Moment | Clock
 
-_ROW = re.compile(r"^\s*\|?[^|]+\|[^|]+|^[^:：;；]*[:：][^\d;；]+;\s[^:：;；]+:\s")
+_ROW = re.compile(
+    r"^\s*\|?[^|]+\|[^|]+|^[^:：;；]*[:：][^\d;；]+;\s[^:：;；]+:\s|^[^;；]+(?:;\s[^:：;；]+:\s[^;；]+){2}"
+)
 """A row as the readers write it: its cells belong to one thing, and are not cut."""
 _LINE = re.compile(rf"{_ROW.pattern}|^\s*(?:[-*+•·]|\d{{1,2}}[.)、])\s")
 """A row, or an item of a list: such are held against each other however far apart they stand."""
@@ -29,11 +31,11 @@ _PRONOUN = re.compile(
     r"\s*(?:it|its|they|their|he|his|she|her|this|these|both)\b|\s*(?:[它他她其该此这]|两者|二者)", re.IGNORECASE
 )
 _ANY = """
-amount close closes cost costs count counts cover come comes equal fall falls fell found get give given go hold holds
-held increase increased join joined last lie make measure measures need needs number open opens pay paid price produce
-produced reach reached remain rent rented report rise rises rose run sell sold show stand stood start started take
-takes took total use used weigh weighs work worked build built begin began end ended length long high height wide tall
-old deep
+amount came close closes cost costs count counts cover come comes equal fall falls fell found get give given go
+hold holds held increase increased join joined last lie make measure measures need needs number open opens pay paid
+price produce produced reach reached remain rent rented report rise rises rose run sell sold show stand stood start
+started take takes took total use used weigh weighs work worked build built begin began end ended length long high
+height wide tall old deep
 """
 _SAID_OF_ANY = frozenset(map(stem, _ANY.split()))
 """Words that go with a figure whatever it is of."""
@@ -63,17 +65,21 @@ class _Stretch:
 
 def misplaced(sentence: str, source: str) -> tuple[str, str] | None:
     """A figure of the sentence and the stretch of the source that has another one in its place; None where none is."""
-    told = figures(source)
-    for figure in _all(figures(sentence)):
+    for figure in all_figures(sentence):
         if isinstance(figure, Quantity) and figure.weak:
             continue
-        if not any(_alike(figure, other) and not _equal(figure, other) for other in _all(told)):
+        if not any(alike(figure, other) and not equal(figure, other) for other in all_figures(source)):
             continue
-        claim = next((part for part in _stretches(sentence, figure) if _has(part.text, figure)), None)
-        rival = _rival(figure, claim.text, source) if claim else None
+        claim = clause_with(sentence, figure)
+        rival = _rival(figure, claim, source) if claim else None
         if rival is not None:
             return figure.written, rival
     return None
+
+
+def clause_with(sentence: str, figure: Figure) -> str | None:
+    """The part of a sentence that is about one of its figures."""
+    return next((part.text for part in _stretches(sentence, figure) if _has(part.text, figure)), None)
 
 
 def _rival(figure: Figure, claim: str, source: str) -> str | None:
@@ -81,7 +87,7 @@ def _rival(figure: Figure, claim: str, source: str) -> str | None:
     keys = _keys(claim, figure)
     parts = _stretches(source, figure)
     mine = [part for part in parts if _has(part.text, figure)]
-    said = [other for other in _all(_read(claim)) if _alike(figure, other)]
+    said = [other for other in all_figures(claim) if alike(figure, other)]
     others = [
         part
         for part in parts
@@ -125,7 +131,7 @@ def _of_another(figure: Figure, claim: str, part: _Stretch, other: _Stretch) -> 
 
 def _before(figure: Figure, text: str, *, same: bool = True) -> str | None:
     """What stands before this figure in a text, or before the first one of its kind; None where it is not found."""
-    there = (other for other in _all(_read(text)) if _alike(figure, other) and (not same or _equal(figure, other)))
+    there = (other for other in all_figures(text) if alike(figure, other) and (not same or equal(figure, other)))
     found = plain(text)
     places = [found.find(other.written) for other in there]
     begin = min((place for place in places if place >= 0), default=None)
@@ -136,9 +142,9 @@ def _keys(claim: str, figure: Figure) -> tuple[str, ...]:
     """What a claim says beside its figure: words, single letters that name one of several, other figures."""
     found = words(claim)
     letters = [name for name in found.names if len(name) == 1]
-    others = [_written(other) for other in _all(figures(claim)) if not _alike(figure, other)]
-    units = {stem(word.lower()) for one in _all(figures(claim)) for word in re.findall(r"[A-Za-z]+", one.written)}
-    terms = [term for term in found.terms if term not in units and not _all(_read(term))]
+    others = [_written(other) for other in all_figures(claim) if not alike(figure, other)]
+    units = {stem(word.lower()) for one in all_figures(claim) for word in re.findall(r"[A-Za-z]+", one.written)}
+    terms = [term for term in found.terms if term not in units and not all_figures(term)]
     return tuple(dict.fromkeys([*terms, *letters, *others]))
 
 
@@ -147,7 +153,7 @@ def _known(keys: tuple[str, ...], text: str) -> frozenset[str]:
     """Those of the keys that a text has."""
     source = plain(text)
     has = covered(keys, source.lower(), frozenset(words(text).terms))
-    there = {_written(figure) for figure in _all(figures(text))}
+    there = {_written(figure) for figure in all_figures(text)}
     alone = set(re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", source))
 
     def found(key: str, covers: bool) -> bool:
@@ -221,24 +227,22 @@ def _clauses(sentence: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str) -> Figures:
-    return figures(text)
-
-
-def _all(found: Figures) -> tuple[Figure, ...]:
+def all_figures(text: str) -> tuple[Figure, ...]:
+    """The figures of a text, whatever they are."""
+    found = figures(text)
     return (*found.quantities, *found.moments, *found.clocks)
 
 
 def _like(text: str, figure: Figure) -> bool:
     """Whether a text has a figure of this one's kind."""
-    return any(_alike(figure, other) for other in _all(_read(text)))
+    return any(alike(figure, other) for other in all_figures(text))
 
 
 def _has(text: str, figure: Figure) -> bool:
-    return any(_alike(figure, other) and _equal(figure, other) for other in _all(_read(text)))
+    return any(alike(figure, other) and equal(figure, other) for other in all_figures(text))
 
 
-def _alike(one: Figure, other: Figure) -> bool:
+def alike(one: Figure, other: Figure) -> bool:
     """Whether two figures are of a kind: one could stand in the other's place."""
     if isinstance(one, Quantity) and isinstance(other, Quantity):
         if one.kind != other.kind or _is_year(one) != _is_year(other):
@@ -255,7 +259,7 @@ def _is_year(quantity: Quantity) -> bool:
     return not quantity.kind and not _counted(quantity) and quantity.value in YEARS
 
 
-def _equal(one: Figure, other: Figure) -> bool:
+def equal(one: Figure, other: Figure) -> bool:
     """Whether two figures of a kind say the same."""
     if isinstance(one, Quantity) and isinstance(other, Quantity):
         return abs(one.value - other.value) < 1e-6

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.chat.checking.columns import misfiled
 from services.chat.checking.negation import opposed
 from services.chat.checking.placement import misplaced
 from services.chat.checking.quantities import Clock, Figures, Moment, Quantity, figures
@@ -59,7 +60,7 @@ def judged(sentence: str, evidence: str, similarity: Similarity | None = None) -
     swapped = substituted(sentence, evidence)
     if swapped:
         return Verdict(NOT_FOUND, SWAPPED, {"said": swapped[0], "source": swapped[1]}, share)
-    elsewhere = misplaced(sentence, evidence)
+    elsewhere = misplaced(sentence, evidence) or misfiled(sentence, evidence)
     if elsewhere:
         return Verdict(CONTRADICTS, PLACE, {"said": elsewhere[0], "source": elsewhere[1]}, share)
     if share >= ENOUGH:

@@ -110,7 +110,7 @@ def missing_names(names: Iterable[str], text: str) -> list[str]:
     """The names that do not stand in a text, whatever their case; a single letter has to stand alone there too.
 
     A Chinese one need not stand there in one piece: 入海 for 汇入东海 is a shorter way to say it, and the segmenter may
-    take a character too many (魏舒史 of 魏舒史称…).
+    take a character too many (魏舒史 of 魏舒史称…, 周敏于 of 周敏于6月离职).
     """
     lowered, letters = plain(text).lower(), set(_ANY_LETTER.findall(plain(text)))
     found = []
@@ -122,6 +122,8 @@ def missing_names(names: Iterable[str], text: str) -> list[str]:
         if "\u3400" <= name[0] <= "\u9fff" and any(
             name[:cut] in lowered and name[cut:] in lowered for cut in ((1,) if len(name) == 2 else (1, len(name) - 1))
         ):
+            continue
+        if len(name) > 2 and name[-1] in _STOP_HAN and name[:-1] in lowered:
             continue
         parts = re.split(r"[\s·•-]+", plain(name).lower())
         if not all(part.rstrip(".’'s") in lowered or part in lowered for part in parts if len(part) > 1):
