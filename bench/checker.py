@@ -1,8 +1,8 @@
 """The checker of citations on pairs of a sentence and a passage: how often it is right, and where it is not.
 
 `python -m bench.checker [FILE …] [--embedder]`: JSON lines with language, passage, sentence and altered (null, or what
-was altered: number, name, negation; swap and column, where the value is another row's or column's). A finding is right where the sentence was
-altered.
+was altered: number, name, negation; swap and column, where the value is another row's or column's). A finding is right
+where the sentence was altered.
 """
 
 from __future__ import annotations
