@@ -100,7 +100,9 @@ def main() -> None:
         shutil.rmtree(work)
 
 
-def measured(folder: Path, home: Path, embedder: Embedder) -> dict[str, Figures]:
+def measured(
+    folder: Path, home: Path, embedder: Embedder, ways: Mapping[str, SearchOptions] = WAYS
+) -> dict[str, Figures]:
     """The figures of a collection by each way, in a home of its own that is made anew."""
     shutil.rmtree(home, ignore_errors=True)
     settings = load(home=home)
@@ -113,7 +115,7 @@ def measured(folder: Path, home: Path, embedder: Embedder) -> dict[str, Figures]
     asked = [(key, text) for key, text in texts(folder / "queries.jsonl") if text and key in grades][:MOST_QUERIES]
     ids = {name_of(key): key for key, _ in texts(folder / "corpus.jsonl")}
     found = {}
-    for way, options in WAYS.items():
+    for way, options in ways.items():
         figures = []
         for key, question in asked:
             hits = knowledge.search(base, question, options).hits
