@@ -9,17 +9,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from services.knowledge.chunking.protocol import Statement
+from services.knowledge.index.words import words_of
 from services.knowledge.types import Unwanted
-from services.llm.protocol import ChatModel, Message, Sampling, TextDelta
+from services.llm.protocol import ChatModel, Message, Sampling, TextDelta, Usage
 
 VERSION = 1
 """Raised with each change of the instruction: answers to an older one are not used."""
 BATCH_PASSAGES = 4
 """Passages that a server is asked for at a time."""
+ASKED_AT_ONCE = 2
+"""As many as the embedded server answers at once: what waits there for others gives no sign, as if nobody answered."""
 LONGEST_STATEMENT = 600
+CUT_OFF = "length"
+MOST_SENTENCES = 3
+"""Of one statement: a line that claims more is a summary, in place of which the sentences themselves are kept."""
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
-_LINE = re.compile(r"\W*?[\[【]?\s*(\d+)\s*(?:[-–—~,，、至]\s*(\d+)\s*)?[\]】.):：]+\s*(?P<text>\S.*)")
+_NUMBERS = r"\d+(?:\s*[-–—~,，、至]\s*\d+)*"
+_LINE = re.compile(
+    # In brackets, perhaps several in a row, or bare; "3.5 metres" and "10:30" are no numbers of sentences.
+    rf"\W*?(?P<numbers>(?:[\[【]\s*{_NUMBERS}\s*[\]】]\s*)+[*_.:：]*|{_NUMBERS}(?:[.):：]+(?!\d)|\]))\s*(?P<text>\S.*)"
+)
+_FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")
 
 INSTRUCTIONS = {
     "en": (
@@ -62,7 +73,7 @@ class ChatRewriter:
             if missing:
                 model = model or self._open_model()
                 answers |= self._asked(model, missing)
-            yield from (understood(answers[key_of(passage)], len(passage)) for passage in batch)
+            yield from (understood(answers[key_of(passage)], passage) for passage in batch)
 
     def _asked(self, model: ChatModel, passages: Mapping[str, Sequence[str]]) -> dict[str, str]:
         def ask(key: str) -> tuple[str, str]:
@@ -70,7 +81,7 @@ class ChatRewriter:
             self._keep({key: answer})  # at once: what another passage fails of takes nothing along
             return key, answer
 
-        with ThreadPoolExecutor(BATCH_PASSAGES, thread_name_prefix="statements") as threads:
+        with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="statements") as threads:
             return dict(threads.map(ask, passages))
 
     def _answer(self, model: ChatModel, passage: Sequence[str]) -> str:
@@ -85,6 +96,8 @@ class ChatRewriter:
                     raise Unwanted
                 if isinstance(event, TextDelta):
                     answer += event.text
+                elif isinstance(event, Usage) and event.finish_reason == CUT_OFF:
+                    answer = answer.rpartition("\n")[0]  # half a statement may say the opposite of the whole one
         finally:
             stream.close()
         return answer
@@ -95,14 +108,41 @@ def key_of(passage: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([VERSION, *passage]).encode()).hexdigest()
 
 
-def understood(answer: str, sentences: int) -> list[Statement]:
-    """The statements of an answer; lines that name no sentence of the passage say nothing."""
-    found: list[Statement] = []
+def understood(answer: str, passage: Sequence[str]) -> list[Statement]:
+    """The statements of an answer that can be believed; what the others told of stays in the passage's own words.
+
+    A line counts that names one sentence of the passage or few neighbours, says what no line before it said, and has
+    no figure that those sentences do not have. Small models count badly: see `_source`.
+    """
+    found: dict[str, Statement] = {}
+    spoken = [set(words_of(sentence)) for sentence in passage]
     for line in answer.splitlines():
         match = _LINE.fullmatch(line.strip())
-        if match and len(match["text"]) <= LONGEST_STATEMENT:
-            first = int(match[1]) - 1
-            last = int(match[2] or match[1]) - 1
-            if 0 <= first <= last < sentences:
-                found.append(Statement(match["text"].strip(), first, last))
-    return list(dict.fromkeys(found))
+        if match is None or len(text := match["text"].strip()) > LONGEST_STATEMENT:
+            continue
+        numbers = [int(number) - 1 for number in re.findall(r"\d+", match["numbers"])]
+        first, last = numbers[0], numbers[-1]
+        if 0 <= first <= last < len(passage):
+            first, last = _source(text, first, last, spoken)
+            few = last - first < MOST_SENTENCES
+            if few and _figures(text) <= _figures(" ".join(passage[first : last + 1])):
+                found.setdefault(text, Statement(text, first, last))
+    return list(found.values())
+
+
+def _source(text: str, first: int, last: int, spoken: Sequence[set[str]]) -> tuple[int, int]:
+    """Where a statement comes from: the sentences that it names, unless another one has more of its words.
+
+    That one then belongs to it: alone, where those that are named have no word of it.
+    """
+    told = set(words_of(text))
+    shared = [len(told & words) for words in spoken]
+    named = len(told & set().union(*spoken[first : last + 1]))
+    best = max(range(len(spoken)), key=lambda number: (shared[number], -abs(number - first)))
+    if shared[best] <= named:
+        return first, last
+    return (min(first, best), max(last, best)) if named else (best, best)
+
+
+def _figures(text: str) -> set[str]:
+    return set(_FIGURE.findall(text))
