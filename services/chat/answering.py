@@ -18,7 +18,7 @@ from services.chat.memory import Remembered, exchange_of, rememberable, remember
 from services.chat.notes import CUT, ELSEWHERE, LEFT_OUT, note
 from services.chat.parts import Part, messages_of
 from services.chat.ports import Filters, OtherServers, PassageSearch, Target
-from services.chat.prompts import fixed_messages, question_language
+from services.chat.prompts import asked_line, fixed_messages, question_language
 from services.chat.retrieval import fitted, retrieve
 from services.chat.rewriting import needs_context, rewritten
 from services.chat.running import Running
@@ -163,7 +163,8 @@ class Answering:
         found = retrieve(running, self._search, question, settled.top_k, order.filters, watch)
         with watch.step("fit"):
             fixed = sum(count(message.content) for message in fixed_messages(language))
-            fixed += count(question) + (count(settled.system_prompt) if settled.system_prompt else 0)
+            fixed += count(asked_line(question, language))
+            fixed += count(settled.system_prompt) if settled.system_prompt else 0
             limit = answer_tokens(running, settled.max_tokens, context, fixed)
             passages = fitted(running, found, question, context, fixed, limit, target.passage_cap, count)
         if not passages:

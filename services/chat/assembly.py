@@ -9,11 +9,11 @@ from services.chat.parts import Part
 from services.chat.prompts import (
     Language,
     PromptPassage,
+    asked_line,
     fixed_messages,
     framed,
     plain_instruction,
     question_language,
-    question_line,
 )
 
 _SUMMARY: dict[Language, str] = {
@@ -33,7 +33,7 @@ def grounded_parts(
         *_own(system_prompt),
         *(Part("examples", message.role, message.content) for message in examples),
         Part("passages", "user", framed(passages, language)),
-        Part("question", "user", question_line(question, language), joined=True),
+        Part("question", "user", asked_line(question, language), joined=True),
     ]
 
 

@@ -97,7 +97,7 @@ def test_only_saying_to_look_it_up_asks_the_question_before_again(desk: Desk) ->
     first = desk.ask("Which fish live in the Garden pond?")
     turn = desk.ask("look it up in the Garden", conversation_id=first.conversation_id)
     assert (turn.base_ids, turn.standalone) == (("garden",), "Which fish live in the Garden pond?")
-    assert contents(desk)[-1].endswith("Question: Which fish live in the Garden pond?")
+    assert "\n\nQuestion: Which fish live in the Garden pond?\n" in contents(desk)[-1]
 
 
 def test_other_words_than_the_mode_that_was_pressed_do_not_count(desk: Desk) -> None:
@@ -114,7 +114,7 @@ def test_a_follow_up_that_points_back_is_rewritten_and_others_are_not(desk: Desk
     turn = desk.ask("How old are they?", base_ids=["garden"], conversation_id=first.conversation_id)
     assert turn.standalone == "How old are the koi?" and "rewrite" in turn.timings_ms
     assert "Which fish live in the pond?" in contents(desk, -2)[-1]
-    assert contents(desk)[-1].endswith("Question: How old are the koi?")
+    assert "\n\nQuestion: How old are the koi?\n" in contents(desk)[-1]
     assert "It holds koi (garden.txt)" not in "".join(contents(desk)), "an answer from documents stands on its own"
 
 

@@ -60,22 +60,23 @@ def test_the_fixed_part_is_first_and_the_same_for_every_question(language: Langu
     two = grounded_messages("B?", [passage("b"), passage("c")], language)
     fixed = fixed_messages(language)
     assert one[:-1] == two[:-1] == fixed
-    assert [message.role for message in one] == ["system", "user", "assistant", "user", "assistant", "user"]
-    assert estimated_tokens("".join(message.content for message in fixed)) < 350
+    assert [message.role for message in one] == ["system", *["user", "assistant"] * 3, "user"]
+    assert estimated_tokens("".join(message.content for message in fixed)) < 650
 
 
 @pytest.mark.parametrize("language", get_args(Language))
-def test_the_examples_show_one_cited_answer_and_one_refusal(language: Language) -> None:
+def test_the_examples_show_cited_answers_in_the_words_of_their_passages_and_one_refusal(language: Language) -> None:
     answers = [message.content for message in fixed_messages(language) if message.role == "assistant"]
     assert len(re.findall(r"\[\d\][.。]", answers[0])) == 2
-    assert answers[1] == REFUSALS[language]
+    assert re.findall(r"\[\d\][.。]$", answers[1]) and answers[2] == REFUSALS[language]
     assert REFUSALS[language] in fixed_messages(language)[0].content
 
 
 def test_passages_are_numbered_with_document_and_page_and_the_question_is_last() -> None:
     asked = grounded_messages(" Why? ", [passage("One.", "a.pdf", 4), passage("Two.", "b.txt")], "en")[-1].content
     assert asked == (
-        "<passage 1: a.pdf, page 4>\nOne.\n</passage 1>\n\n<passage 2: b.txt>\nTwo.\n</passage 2>\n\nQuestion: Why?"
+        "<passage 1: a.pdf, page 4>\nOne.\n</passage 1>\n\n<passage 2: b.txt>\nTwo.\n</passage 2>\n\nQuestion: Why?\n"
+        "Write the number of its passage after each sentence, such as [1]."
     )
     assert "第4页" in shown(passage("一。", "甲.pdf", 4), 1, "zh")
 
