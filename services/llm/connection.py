@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 from pydantic import BaseModel, field_validator
 
+from services.core.clock import ticks_ms
 from services.core.errors import BadResponse, InvalidValue
 from services.core.i18n import N_
 from services.llm.addresses import normalise_url, root_url
@@ -170,17 +171,40 @@ class Connection:
 
         No idle connections either: one that the server has closed meanwhile looks like a server that is gone.
         """
+        hooks: list[Callable[[httpx2.Request], None]] = [_only_what_is_needed]
+        if line is not None:
+            hooks += [line.watch, _OneSilence(self._timeout_s)]
         return httpx2.Client(
             verify=self._tls,
             trust_env=False,
             follow_redirects=False,
             timeout=self._patience(),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-            event_hooks={"request": [_only_what_is_needed, *([line.watch] if line else [])]},
+            event_hooks={"request": hooks},
         )
 
     def _patience(self) -> httpx2.Timeout:
         return httpx2.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
+
+
+class _OneSilence:
+    """Holds a request and those that the library sends after it to one silence together, where each would have its own.
+
+    A server that hangs would else be waited for as often as one that is busy is asked.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._ends_ms: float | None = None
+
+    def __call__(self, request: httpx2.Request) -> None:
+        if self._ends_ms is None:
+            self._ends_ms = ticks_ms() + self._timeout_s * 1000
+            return
+        left_s = (self._ends_ms - ticks_ms()) / 1000
+        if left_s <= 0:
+            raise httpx2.ReadTimeout("it was silent for as long as it may be", request=request)
+        request.extensions["timeout"] = {**request.extensions["timeout"], "read": left_s}
 
 
 def _only_what_is_needed(request: httpx2.Request) -> None:

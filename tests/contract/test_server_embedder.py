@@ -269,6 +269,15 @@ def test_somebody_who_waits_is_answered_soon(server: EmbeddingServer) -> None:
     assert len(server.asked) == 1
 
 
+def test_work_in_the_background_waits_once_for_a_server_that_hangs(server: EmbeddingServer) -> None:
+    embedder = ServerEmbedder(spec_of(server), OneServer(server, timeout_s=0.5))
+    server.set(mode="hangs")
+    server.asked.clear()
+    with pytest.raises(EmbedderAway, match=r"within 0\.5 seconds"), while_wanted(lambda: True):
+        embedder.encode_passages(["a"])
+    assert len(server.asked) == 1
+
+
 def test_the_scale_of_its_cosines_is_measured(server: EmbeddingServer) -> None:
     spec = spec_of(server)
     embedder = ServerEmbedder(spec, OneServer(server))
