@@ -77,6 +77,8 @@ def test_lines_of_words_that_were_full_are_one_sentence(tmp_path):
             ("as they say", 50, 610),
             ("the next word would have had room in it, as we can all see here", 50, 596),
             ("an indented line is the first one of another paragraph", 80, 582),
+            ("- E44: water in the housing. Switch off at once and send it to", 50, 550),
+            ("the service, whose address is below.", 60, 536),
         ]
     )
     text = read(write_raw_pdf(tmp_path / "w.pdf", [page])).text
@@ -88,6 +90,7 @@ def test_lines_of_words_that_were_full_are_one_sentence(tmp_path):
         "Easter. This line is too short to have been full, as they say",
         "the next word would have had room in it, as we can all see here",
         "an indented line is the first one of another paragraph",
+        "- E44: water in the housing. Switch off at once and send it to the service, whose address is below.",
     ]
 
 

@@ -28,6 +28,9 @@ _GOING_ON = re.compile(
     r"\s*(?!\d+(?:\.\d+)+\s|\d+[.、)）]|第.{1,3}[章节條条]|[一二三四五六七八九十]+、)[\u3400-\u9fff\d，。、；：）》”’（《“‘]"
 )
 _OPEN_WORDS = re.compile(r"(?:[^\W\d_]|\d|[,)\]\"'’”%-])\s*\Z")
+_ITEM = re.compile(r"\s*(?:[-–*•·▪●○]|\(?(?:\d{1,2}|[a-z])[.)])\s")
+HANGING = 4.0
+"""In heights of a line: how much further in the text of a list's entry may stand than its mark."""
 _NEXT_WORD = re.compile(r"\s*[(\[\"'‘“]*([^\W\d_])(\S?)\S*")
 CELL_GAP = 1.0
 WORD_GAP = 0.15
@@ -104,14 +107,15 @@ def _goes_on(before: Piece, after: Piece, shape: float) -> str:
     """Nothing or a space where a line ended only because it was full, and its sentence goes on below; else a line end.
 
     A full line of Chinese, which knows no spaces, reaches as far to the right as the next one; one of words would not
-    have held the first word of the next one as well. What begins further in is a new paragraph.
+    have held the first word of the next one as well. What begins further in is a new paragraph, but for a list's entry.
     """
     if before.edges is None or after.edges is None:
         return "\n"
     (left, top, right, bottom), (begin, upper, finish, lower) = before.edges, after.edges
     high, wide = bottom - top, (bottom - top) / max(shape, 1e-6)
     alike = abs((lower - upper) - high) < UNLIKE * high
-    if not (alike and 0 < upper - top < APART * high and begin < left + wide):
+    further = HANGING * wide if _ITEM.match(before.text) else wide
+    if not (alike and 0 < upper - top < APART * high and begin < left + further):
         return "\n"
     if len(before.text) >= FULL and _OPEN_END.search(before.text) and _GOING_ON.match(after.text):
         return "" if right > finish - wide else "\n"
