@@ -107,6 +107,13 @@ def test_a_server_that_talks_of_something_else_loses_nothing(server: ChatServer)
     assert " ".join(chunk.text for chunk in chunks) == TEXT.strip()
 
 
+def test_a_sentence_that_stands_by_itself_already_is_its_own_statement(server: ChatServer) -> None:
+    server.set(answer="[1] Pump A runs.\n[2] Pump B rests.")
+    chunks, notices = split(server, Kept(), "Pump A runs. Pump B rests.")
+    assert [(chunk.text, chunk.embed_text) for chunk in chunks] == [("Pump A runs.", None), ("Pump B rests.", None)]
+    assert notices == []
+
+
 def test_the_line_that_a_full_answer_breaks_off_in_is_left_out(server: ChatServer) -> None:
     server.set(answer="\n".join("[2] It is " + "very " * 30 + "loud." for _ in range(100)))
     chunks, _ = split(server, Kept())

@@ -31,18 +31,17 @@ def make_chunks(document: Extracted, chunker: Chunker, tools: Tools) -> tuple[li
     paths = HeadingPaths(document.headings)
     starts = [page.start for page in document.pages]
     chunks: list[Chunk] = []
-    cut_again = 0
+    cut_again = unsaid = 0
     for group in _groups(_trimmed_cut(document.text, cut) for cut in chunker.cuts(document)):
         window.look_at(_indexed(cut, document.text[cut.start : cut.end]) for cut in group)
         for cut in group:
             page = document.pages[bisect_right(starts, cut.start) - 1].number if starts else None
-            made = [
-                _chunk(document.text, piece, page, paths.at(piece.start), len(chunks) + ahead)
-                for ahead, piece in enumerate(_fitted(document.text, cut, chunks[-1] if chunks else None, window))
-            ]
-            cut_again += len(made) > 1
-            chunks += made
-    return chunks, list(_notices(chunker, chunks, cut_again))
+            pieces = list(_fitted(document.text, cut, chunks[-1] if chunks else None, window))
+            cut_again += len(pieces) > 1
+            unsaid += sum(piece.statement is None for piece in pieces)
+            for piece in pieces:
+                chunks.append(_chunk(document.text, piece, page, paths.at(piece.start), len(chunks)))
+    return chunks, list(_notices(chunker, cut_again, unsaid))
 
 
 def _groups(cuts: Iterator[Cut]) -> Iterator[list[Cut]]:
@@ -89,12 +88,11 @@ def _chunk(text: str, piece: Cut, page: int | None, heading: str, ordinal: int) 
     )
 
 
-def _notices(chunker: Chunker, chunks: list[Chunk], cut_again: int) -> Iterator[Notice]:
+def _notices(chunker: Chunker, cut_again: int, unsaid: int) -> Iterator[Notice]:
     if cut_again:
         yield Notice("chunks_split_at_window", {"count": cut_again})
-    plain = sum(chunk.embed_text is None for chunk in chunks)
-    if chunker.spec.key == "propositions" and plain:
-        yield Notice("passages_not_rewritten", {"count": plain})
+    if chunker.spec.key == "propositions" and unsaid:
+        yield Notice("passages_not_rewritten", {"count": unsaid})
 
 
 class _Window:
