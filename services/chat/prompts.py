@@ -43,6 +43,9 @@ class PromptPassage:
     """What the model needs to know before it, such as the header row of a table; no part of the span."""
 
 
+_Examples = tuple[tuple[tuple[PromptPassage, ...], str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Wording:
     system: str
@@ -50,19 +53,36 @@ class _Wording:
     question: str
     reminder: str
     plain: str
-    examples: tuple[tuple[tuple[PromptPassage, ...], str, str], ...]
+    examples: _Examples
+
+
+def _examples(
+    garden: tuple[str, str, str],
+    visitors: tuple[str, str],
+    both: tuple[str, str],
+    one: tuple[str, str],
+    none: tuple[str, str],
+) -> _Examples:
+    """The worked examples: one that needs two passages, one that needs the first of two, and a refusal.
+
+    Args:
+        garden: a document's name, how its text begins and how it ends.
+        visitors: another document's name and text.
+        both: question and answer, as `one` and `none`.
+    """
+    name, opened, pond = garden
+    rules = _example(visitors[0], 4, visitors[1])
+    return (
+        ((_example(name, None, opened + pond), rules), *both),
+        ((rules, _example(name, None, opened)), *one),
+        ((rules,), *none),
+    )
 
 
 def _example(document: str, page: int | None, text: str) -> PromptPassage:
     return PromptPassage(document, page, 0, len(text), text)
 
 
-_VISITORS = (
-    "The gate opens at nine and closes at six, in winter at half past four. "
-    "Dogs must be kept on a lead and may not enter the greenhouse."
-)
-_VISITORS_ZH = "大门上午九点开放，下午六点关闭，冬季提前到下午四点半关闭。狗必须用绳牵着，不得进入温室。"
-_VISITORS_HANT = "大門上午九點開放，下午六點關閉，冬季提前到下午四點半關閉。狗必須用繩牽著，不得進入溫室。"
 _WORDINGS: dict[Language, _Wording] = {
     "en": _Wording(
         system=(
@@ -76,33 +96,23 @@ _WORDINGS: dict[Language, _Wording] = {
         question="Question: {question}",
         reminder="Write the number of its passage after each sentence, such as [1].",
         plain="You are a helpful assistant. Answer briefly, in the language of the question.",
-        examples=(
+        examples=_examples(
             (
-                (
-                    _example(
-                        "Garden.txt",
-                        None,
-                        "The garden was laid out by Edward Marsh in 1958 and opened in 1962. "
-                        "The pond was dug in 1962 and holds koi; the lily pool is of 1975.",
-                    ),
-                    _example("Visitors.pdf", 4, _VISITORS),
-                ),
+                "Garden.txt",
+                "The garden was laid out by Edward Marsh in 1958 and opened in 1962.",
+                " The pond was dug in 1962 and holds koi; the lily pool is of 1975.",
+            ),
+            (
+                "Visitors.pdf",
+                "The gate opens at nine and closes at six, in winter at half past four. "
+                "Dogs must be kept on a lead and may not enter the greenhouse.",
+            ),
+            (
                 "Are dogs allowed, and which fish live in the pond?",
                 "Dogs must be kept on a lead and may not enter the greenhouse [2]. The pond holds koi [1].",
             ),
-            (
-                (
-                    _example("Visitors.pdf", 4, _VISITORS),
-                    _example("Garden.txt", None, "The garden was laid out by Edward Marsh in 1958 and opened in 1962."),
-                ),
-                "When does the gate close in winter?",
-                "In winter the gate closes at half past four [1].",
-            ),
-            (
-                (_example("Visitors.pdf", 4, _VISITORS),),
-                "How much does a ticket cost?",
-                REFUSALS["en"],
-            ),
+            ("When does the gate close in winter?", "In winter the gate closes at half past four [1]."),
+            ("How much does a ticket cost?", REFUSALS["en"]),
         ),
     ),
     "zh": _Wording(
@@ -115,33 +125,19 @@ _WORDINGS: dict[Language, _Wording] = {
         question="问题：{question}",
         reminder="请在每句后面写上段落编号，例如[1]。",
         plain="你是一个乐于助人的助手。用问题所用的语言简要回答。",
-        examples=(
+        examples=_examples(
             (
-                (
-                    _example(
-                        "花园.txt",
-                        None,
-                        "花园由园艺师陈立明设计，1958年动工，1962年开放。"
-                        "池塘挖于1962年，里面养着锦鲤；荷花池建于1975年。",
-                    ),
-                    _example("游客须知.pdf", 4, _VISITORS_ZH),
-                ),
-                "可以带狗吗？池塘里有什么鱼？",
-                "狗必须用绳牵着，不得进入温室[2]。池塘里养着锦鲤[1]。",
+                "花园.txt",
+                "花园由园艺师陈立明设计，1958年动工，1962年开放。",
+                "池塘挖于1962年，里面养着锦鲤；荷花池建于1975年。",
             ),
             (
-                (
-                    _example("游客须知.pdf", 4, _VISITORS_ZH),
-                    _example("花园.txt", None, "花园由园艺师陈立明设计，1958年动工，1962年开放。"),
-                ),
-                "冬天大门什么时候关闭？",
-                "冬季大门提前到下午四点半关闭[1]。",
+                "游客须知.pdf",
+                "大门上午九点开放，下午六点关闭，冬季提前到下午四点半关闭。狗必须用绳牵着，不得进入温室。",
             ),
-            (
-                (_example("游客须知.pdf", 4, _VISITORS_ZH),),
-                "门票多少钱？",
-                REFUSALS["zh"],
-            ),
+            ("可以带狗吗？池塘里有什么鱼？", "狗必须用绳牵着，不得进入温室[2]。池塘里养着锦鲤[1]。"),
+            ("冬天大门什么时候关闭？", "冬季大门提前到下午四点半关闭[1]。"),
+            ("门票多少钱？", REFUSALS["zh"]),
         ),
     ),
     "zh-Hant": _Wording(
@@ -154,33 +150,19 @@ _WORDINGS: dict[Language, _Wording] = {
         question="問題：{question}",
         reminder="請在每句後面寫上段落編號，例如[1]。",
         plain="你是一個樂於助人的助手。用問題所用的語言簡要回答。",
-        examples=(
+        examples=_examples(
             (
-                (
-                    _example(
-                        "花園.txt",
-                        None,
-                        "花園由園藝師陳立明設計，1958年動工，1962年開放。"
-                        "池塘挖於1962年，裡面養著錦鯉；荷花池建於1975年。",
-                    ),
-                    _example("遊客須知.pdf", 4, _VISITORS_HANT),
-                ),
-                "可以帶狗嗎？池塘裡有什麼魚？",
-                "狗必須用繩牽著，不得進入溫室[2]。池塘裡養著錦鯉[1]。",
+                "花園.txt",
+                "花園由園藝師陳立明設計，1958年動工，1962年開放。",
+                "池塘挖於1962年，裡面養著錦鯉；荷花池建於1975年。",
             ),
             (
-                (
-                    _example("遊客須知.pdf", 4, _VISITORS_HANT),
-                    _example("花園.txt", None, "花園由園藝師陳立明設計，1958年動工，1962年開放。"),
-                ),
-                "冬天大門什麼時候關閉？",
-                "冬季大門提前到下午四點半關閉[1]。",
+                "遊客須知.pdf",
+                "大門上午九點開放，下午六點關閉，冬季提前到下午四點半關閉。狗必須用繩牽著，不得進入溫室。",
             ),
-            (
-                (_example("遊客須知.pdf", 4, _VISITORS_HANT),),
-                "門票多少錢？",
-                REFUSALS["zh-Hant"],
-            ),
+            ("可以帶狗嗎？池塘裡有什麼魚？", "狗必須用繩牽著，不得進入溫室[2]。池塘裡養著錦鯉[1]。"),
+            ("冬天大門什麼時候關閉？", "冬季大門提前到下午四點半關閉[1]。"),
+            ("門票多少錢？", REFUSALS["zh-Hant"]),
         ),
     ),
 }

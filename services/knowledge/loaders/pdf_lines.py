@@ -27,7 +27,7 @@ _OPEN_END = re.compile(r"[\u3400-\u9fff，、（《“‘]\s*\Z")
 _GOING_ON = re.compile(
     r"\s*(?!\d+(?:\.\d+)+\s|\d+[.、)）]|第.{1,3}[章节條条]|[一二三四五六七八九十]+、)[\u3400-\u9fff\d，。、；：）》”’（《“‘]"
 )
-_OPEN_WORDS = re.compile(r"(?:[^\W\d_]|\d|[,)\]\"'’”%-])\s*\Z")
+_OPEN_WORDS = re.compile(r"(?:[^\W_]|[,)\]\"'’”%-])\s*\Z")
 _ITEM = re.compile(r"\s*(?:[-–*•·▪●○]|\(?(?:\d{1,2}|[a-z])[.)])\s")
 HANGING = 4.0
 """In heights of a line: how much further in the text of a list's entry may stand than its mark."""
