@@ -9,6 +9,7 @@ import streamlit as st
 from services.chat.checking.answers import SentenceCheck
 from services.chat.checking.verdicts import (
     CONTRADICTS,
+    JUDGE,
     NAMES,
     NEGATION,
     NO_SOURCE,
@@ -72,6 +73,8 @@ def _found(check: SentenceCheck) -> str:
     details = check.details
     if check.verdict == NO_SOURCE:
         return _("No source is named for this sentence.")
+    if check.reason == JUDGE:
+        return _judged(check.verdict, details["server"])
     if check.reason == NUMBERS:
         listed = ", ".join(details["numbers"])
         if check.verdict == CONTRADICTS:
@@ -86,6 +89,12 @@ def _found(check: SentenceCheck) -> str:
     if check.reason == NEGATION:
         return _("The source says the opposite: “{source}”.", source=details["source"])
     return _("Not found in the source.")
+
+
+def _judged(verdict: str, server: str) -> str:
+    if verdict == CONTRADICTS:
+        return _("{server} reads otherwise in the source.", server=server)
+    return _("{server} does not find it in the source.", server=server)
 
 
 def _counted(verdict: str, count: int) -> str:

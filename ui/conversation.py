@@ -10,6 +10,7 @@ import streamlit as st
 from services.app import Services
 from services.chat.checking.answers import checks_of
 from services.chat.conversations import Versions
+from services.chat.judging import JUDGED
 from services.chat.notes import told, words_only_text
 from services.chat.ports import Passage
 from services.chat.refusals import refuses
@@ -17,7 +18,7 @@ from services.chat.turns import ATTACHED, MOVED, passages_of
 from services.core.clock import now_ms
 from services.core.errors import from_row
 from services.core.units import milliseconds_text
-from services.store.conversations import TurnRecord
+from services.store.conversations import JUDGING, TurnRecord
 from ui import citations, errors, i18n
 from ui.chat.actions import actions, question_editor
 from ui.checks import summary
@@ -62,7 +63,7 @@ def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnR
     with st.chat_message("user", avatar=READER):
         safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
-        stop, status, body = st.empty(), st.empty(), st.empty()
+        stop, status, body, beneath = st.empty(), st.empty(), st.empty(), st.empty()
         stop.button(
             _("Stop"),
             icon=":material/stop_circle:",
@@ -72,7 +73,10 @@ def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnR
         )
         drawn = ""
         while turn.live:
-            if turn.state == "answering" and turn.answer:
+            if turn.state == JUDGING:
+                with beneath.container():
+                    progress_row(_("The sources are judged"), turn.progress_done, turn.progress_total, _("sentences"))
+            elif turn.state == "answering" and turn.answer:
                 status.empty()
             else:
                 with status.container():
@@ -196,9 +200,20 @@ def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:
         facts.append(_("sources attached by likeness, not named by the model"))
     if turn.settings.get(MOVED):
         facts.append(_("a source was corrected: the model had named a passage that does not say it"))
+    if judged := turn.settings.get(JUDGED):
+        facts.append(_judged(judged["server"], judged["sentences"], judged["told"]))
     first, generate = turn.timings_ms.get("first_token"), turn.timings_ms.get("generate")
     if turn.answer and first:
         facts.append(_("first word after {time}", time=milliseconds_text(first)))
     if turn.completion_tokens and generate:
         facts.append(_("{rate} tokens/s", rate=f"{turn.completion_tokens / generate * 1000:.1f}"))
     return facts
+
+
+def _judged(server: str, asked: int, told: int) -> str:
+    sentences = ngettext("{n} sentence", "{n} sentences", asked)
+    if told < asked:
+        return _(
+            "judged by {server}: {told} of {sentences} got a verdict", server=server, told=told, sentences=sentences
+        )
+    return _("judged by {server}: {sentences}", server=server, sentences=sentences)

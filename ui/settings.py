@@ -9,6 +9,7 @@ import streamlit as st
 from services.app import Services
 from services.core.i18n import N_
 from services.core.units import bytes_text
+from services.serving.engines.registry import EMBEDDERS
 from services.store.product import ProductSettings
 from ui import errors
 from ui.i18n import _
@@ -57,6 +58,7 @@ def product_form(services: Services) -> None:
                     step=kind(step),
                     help=_(str(ProductSettings.model_fields[name].description)),
                 )
+        chosen["judge"] = _judge_field(services)
         with st.container(horizontal=True):
             saved = st.form_submit_button(_("Save"), type="primary")
             reset = st.form_submit_button(_("Back to the defaults"))
@@ -64,8 +66,23 @@ def product_form(services: Services) -> None:
             services.choose(**chosen)
             st.toast(_("Saved."), icon=":material/check:")
         if reset:
-            services.choose(**dict.fromkeys(BOUNDS))
+            services.choose(**dict.fromkeys((*BOUNDS, "judge")))
             st.rerun()
+
+
+def _judge_field(services: Services) -> str:
+    """Which chat server judges citations; empty: none."""
+    names = {record.id: record.name for record in services.servers.list() if record.engine not in EMBEDDERS}
+    now = services.product.judge
+    if now and now not in names:
+        safe_text(_("The server that was chosen as judge is gone. Choose another one, or none."))
+    return st.selectbox(
+        _("Judge of citations"),
+        ["", *names],
+        index=["", *names].index(now) if now in names else 0,
+        format_func=lambda server_id: names.get(server_id) or _("none: rules only"),
+        help=_(str(ProductSettings.model_fields["judge"].description)),
+    )
 
 
 def process_table(services: Services) -> None:

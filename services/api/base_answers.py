@@ -23,7 +23,7 @@ from services.core.errors import AppError, InvalidValue, from_row
 from services.core.i18n import N_
 from services.llm.relay import Json
 from services.store.bases import BaseRecord
-from services.store.conversations import TurnRecord
+from services.store.conversations import JUDGING, TurnRecord
 
 LOOK_S = 0.01
 """Between two looks at a growing answer: beneath what anybody notices, and cheap, for it is in memory."""
@@ -48,7 +48,8 @@ async def base_chunks(services: Services, caller: Caller, base: BaseRecord, aske
                 delta = {"role": "assistant", "reasoning_content": turn.reasoning[len(thought) :]}
                 yield chat_chunk(id, asked.model, delta)
                 thought = turn.reasoning
-            fresh = turn.answer[len(sent) :] if turn.live else rest(turn.answer, sent)
+            growing = turn.live and turn.state != JUDGING  # what has been said may have marks put into it then
+            fresh = turn.answer[len(sent) :] if growing else rest(turn.answer, sent)
             if fresh:
                 yield chat_chunk(id, asked.model, {"role": "assistant", "content": fresh})
                 sent = turn.answer

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from services.chat.admission import queued, reached
 from services.chat.assembly import grounded_parts, plain_parts
 from services.chat.checking.verdicts import Similarity
 from services.chat.choices import Settled
 from services.chat.counting import Count, Counts, Models
 from services.chat.finishing import finished, nothing_found
+from services.chat.judging import Judge
 from services.chat.limits import answer_tokens
 from services.chat.memory import Remembered, exchange_of, rememberable, remembered
 from services.chat.notes import CUT, ELSEWHERE, LEFT_OUT, note
@@ -60,6 +62,7 @@ class Answering:
         models: Models,
         counts: Counts,
         turnstile: Turnstile,
+        judge: Judge,
         similarity: Similarity | None = None,
     ) -> None:
         self._conversations = conversations
@@ -69,6 +72,7 @@ class Answering:
         self._models = models
         self._counts = counts
         self._turnstile = turnstile
+        self._judge = judge
         self._similarity = similarity
 
     def answer(self, running: Running, order: Order) -> None:
@@ -77,6 +81,9 @@ class Answering:
         try:
             with watch.step("total"):
                 state = self._produced(running, order, watch)
+                if state == "done":
+                    with watch.step("judge"):
+                        self._judge.judge(running)
             outcome: dict[str, Any] = {"state": state}
         except AppError as error:
             outcome = {"state": "failed", "error_code": error.code, "error_params": error.params}
@@ -111,11 +118,11 @@ class Answering:
         waiting = self._turnstile.enter(target.server_id, target.slots)
         try:
             with watch.step("queue"):
-                while (place := waiting.place()) and not running.stop.is_set():
-                    running.change(queue_place=place)
-                    running.write_when_due()
-            running.change(queue_place=None)
-            yield None if running.stop.is_set() else _reached(running, target)
+                queued(running, waiting)
+            if target.when_ready:
+                running.change(state="starting")
+                running.write()
+            yield reached(running, target)
         finally:
             waiting.leave()
 
@@ -215,17 +222,3 @@ def _counted(count: Count, text: str) -> int:
         return count(text)
     except AppError:
         return estimated_tokens(text)
-
-
-def _reached(running: Running, target: Target) -> Endpoint | None:
-    """Where to ask, once the server is there; None where the answer was stopped before."""
-    if target.when_ready is None:
-        return target.endpoint
-
-    def given_up() -> bool:
-        running.write_when_due()
-        return running.stop.is_set()
-
-    running.change(state="starting")
-    running.write()
-    return target.when_ready(given_up)

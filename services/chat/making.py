@@ -10,6 +10,7 @@ from services.chat.checking.verdicts import Similarity
 from services.chat.choices import Presets
 from services.chat.chores import IDLE_S, Chores
 from services.chat.counting import Counts, Models
+from services.chat.judging import Judge
 from services.chat.ports import OtherServers, PassageSearch, Servers
 from services.chat.turnstile import Turnstile
 from services.llm.client import OpenAIChatModel
@@ -37,6 +38,7 @@ def chat_service(
         idle_s: how long nobody must have asked before they do.
     """
     models, turnstile = Models(OpenAIChatModel), Turnstile()
+    product = partial(product_settings, store.preferences)
     answering = Answering(
         store.conversations,
         store.turns,
@@ -45,6 +47,7 @@ def chat_service(
         models=models,
         counts=Counts(),
         turnstile=turnstile,
+        judge=Judge(lambda: product().judge, servers, models, turnstile),
         similarity=similarity,
     )
     chores = Chores(store.conversations, store.turns, models, turnstile, idle_s=idle_s) if background else None
@@ -55,7 +58,7 @@ def chat_service(
         servers=servers,
         bases=bases,
         presets=Presets(store.preferences),
-        product=partial(product_settings, store.preferences),
+        product=product,
         machine_id=machine_id,
         chores=chores,
     )

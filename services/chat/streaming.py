@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from services.chat.reasoning import Thoughts
@@ -60,7 +60,7 @@ class Growth:
         return replace(turn, state="answering", answer=self._thoughts.answer, reasoning=self._thoughts.reasoning)
 
 
-def pumped(events: EventStream, stop: threading.Event) -> Iterator[Event]:
+def pumped(events: EventStream, stop: threading.Event) -> Generator[Event]:
     """The same events, read by a thread of their own: a server that says nothing for long cannot hold up a stop."""
     arrived: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
 

@@ -14,7 +14,9 @@ from services.store import schema
 from services.store.records import Rows, new_id
 
 MODES = ("chat", "knowledge")
-LIVE = ("waiting", "starting", "rewriting", "retrieving", "reading", "answering")
+JUDGING = "judging"
+"""The answer is said; a server is asked whether its sources bear it out."""
+LIVE = ("waiting", "starting", "rewriting", "retrieving", "reading", "answering", JUDGING)
 ENDED = ("done", "stopped", "failed", "interrupted")
 BATCH = 500
 HEAD = "head"

@@ -25,6 +25,7 @@ class ProductSettings(BaseModel):
     temperature: float = Field(0.7, ge=0, le=2, description=N_("temperature of plain chat; documents always use 0"))
     chunk_size: int = Field(800, ge=50, le=20_000, description=N_("characters of a chunk in new knowledge bases"))
     chunk_overlap: int = Field(100, ge=0, le=10_000, description=N_("characters that neighbouring chunks share"))
+    judge: str = Field("", description=N_("server that reads each cited sentence beside its source; empty: none"))
     alert_gpu_memory_percent: int = Field(
         95, ge=10, le=100, description=N_("an alert is raised from this share of GPU memory on")
     )

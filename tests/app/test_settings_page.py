@@ -124,3 +124,24 @@ def test_a_test_shows_how_it_went_and_the_result_stays(permissive: Services) -> 
     assert "not taken." in words(opened("7_Settings"))
     permissive.choose(webhook_url=None)
     assert permissive.alerts.last_delivery() is None
+
+
+def test_a_judge_is_chosen_among_chat_servers_and_taken_back(services: Services) -> None:
+    judge = services.servers.add_remote("big", "http://127.0.0.1:9/v1")
+    app = opened("7_Settings")
+    assert field(app, "Judge of citations").options == ["none: rules only", "big"]
+    field(app, "Judge of citations").set_value(judge.id)
+    press(app, "Save")
+    assert services.product.judge == judge.id
+    assert field(opened("7_Settings"), "Judge of citations").value == judge.id
+    press(app, "Back to the defaults")
+    assert services.product.judge == ""
+
+
+def test_a_judge_that_is_gone_is_told(services: Services) -> None:
+    services.choose(judge="gone")
+    app = opened("7_Settings")
+    assert "The server that was chosen as judge is gone" in words(app)
+    assert field(app, "Judge of citations").value == ""
+    press(app, "Save")
+    assert services.product.judge == "" and "is gone" not in words(opened("7_Settings"))

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from services.chat.checking.answers import SentenceCheck
-from services.chat.checking.verdicts import CONTRADICTS, NO_SOURCE, PLACE, SUPPORTED, SWAPPED, UNSURE
+from services.chat.checking.verdicts import (
+    CONTRADICTS,
+    JUDGE,
+    NO_SOURCE,
+    NOT_FOUND,
+    PLACE,
+    SUPPORTED,
+    SWAPPED,
+    UNSURE,
+)
 from ui.checks import SENTENCE_LIMIT, summary_html, words_of
 
 ANSWER = "It starts at <seven> [1]. It runs [1]. " + "They like it " * 20 + "."
@@ -42,3 +51,12 @@ def test_a_figure_of_something_else_is_told_with_what_the_source_says() -> None:
     details = {"said": "70 euros", "source": "A room costs 50 euros"}
     said = words_of(check(0, 20, CONTRADICTS, reason=PLACE, details=details))
     assert said == "The source says something else of this than 70 euros: “A room costs 50 euros”."
+
+
+def test_what_a_judge_found_is_said_to_be_its_word() -> None:
+    details = {"server": "big <model>"}
+    html = summary_html([check(0, 20, CONTRADICTS, reason=JUDGE, details=details)], ANSWER)
+    assert "big &lt;model&gt; reads otherwise in the source." in html
+    assert words_of(check(0, 20, NOT_FOUND, reason=JUDGE, details=details)) == (
+        "big <model> does not find it in the source."
+    )
