@@ -17,7 +17,7 @@ from services.chat.finishing import finished, nothing_found
 from services.chat.judging import Judge
 from services.chat.limits import answer_tokens
 from services.chat.memory import Remembered, exchange_of, rememberable, remembered
-from services.chat.notes import CUT, ELSEWHERE, LEFT_OUT, note
+from services.chat.notes import CUT, ELSEWHERE, LEFT_OUT, LOOPED, note
 from services.chat.parts import Part, messages_of
 from services.chat.ports import Filters, OtherServers, PassageSearch, Target
 from services.chat.prompts import asked_line, fixed_messages, question_language
@@ -148,6 +148,8 @@ class Answering:
             raise EmptyAnswer(name=running.turn.server_name)
         if ended == "length":
             running.note(note(CUT, tokens=limit))
+        if ended == LOOPED:
+            running.note(note(LOOPED))
         with watch.step("check"):
             running.turn = finished(running.turn, self._similarity)
         return "done"

@@ -11,7 +11,7 @@ from services.core.phrases import fill, phrase
 
 UNDERSTOOD_KNOWLEDGE, UNDERSTOOD_CHAT = "understood_knowledge", "understood_chat"
 ELSEWHERE, TRIMMED, CUT, LEFT_OUT, NO_BASE = "elsewhere", "trimmed", "cut", "left_out", "no_base"
-UNJUDGED = "unjudged"
+UNJUDGED, LOOPED = "unjudged", "looped"
 NOTES = {
     UNDERSTOOD_KNOWLEDGE: N_("Answered from the documents, because you wrote “{words}”."),
     UNDERSTOOD_CHAT: N_("Answered without the documents, because you wrote “{words}”."),
@@ -20,6 +20,7 @@ NOTES = {
     TRIMMED: N_("At most {given} tokens of answer instead of {wanted}: the server's context has {context}."),
     CUT: N_("The answer was cut off at its limit of {tokens} tokens."),
     UNJUDGED: N_("The sources were checked by rules only: the judge could not be asked. {reason}"),
+    LOOPED: N_("The model began to repeat itself; its answer was ended there."),
     LEFT_OUT: N_("The oldest turns were not sent: there was no room for them ({turns})."),
 }
 

@@ -6,8 +6,11 @@ import contextlib
 import queue
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
+from services.chat.loops import LoopWatch
+from services.chat.notes import LOOPED
 from services.chat.reasoning import Thoughts
 from services.chat.running import Running
 from services.core.clock import Stopwatch, ticks_ms
@@ -20,15 +23,20 @@ def stream_into(
 ) -> str | None:
     """Ask the model and let the turn grow until the answer has ended or was stopped; returns why it ended.
 
-    What an earlier server had said stays until this one says something.
+    What an earlier server had said stays until this one says something. An answer from documents ends where it begins
+    to repeat itself; in a chat somebody may have wished for that.
     """
     running.change(state="reading", progress_done=None, progress_total=None)
     running.write()
-    growth, begin = Growth(), ticks_ms()
+    growth, watched, begin = Growth(), LoopWatch(), ticks_ms()
     try:
-        for event in pumped(model.stream(messages, sampling), running.stop):
-            running.turn = growth.grown(running.turn, event)
-            running.write_when_due()
+        with closing(pumped(model.stream(messages, sampling), running.stop)) as events:
+            for event in events:
+                running.turn = growth.grown(running.turn, event)
+                running.write_when_due()
+                if running.turn.bases and (whole := watched.end(running.turn.answer)):
+                    running.change(answer=running.turn.answer[:whole])
+                    return LOOPED
     finally:
         end, first = ticks_ms(), growth.first_ms
         watch.timings_ms["first_token"] = round((first or end) - begin, 1)

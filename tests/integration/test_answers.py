@@ -15,6 +15,7 @@ import pytest
 
 from services.chat.answers import ChatService
 from services.chat.making import chat_service
+from services.chat.notes import told
 from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
 from services.core.errors import ConversationNotFound, EmptyQuestion
 from services.core.machine import this_process
@@ -241,3 +242,18 @@ def test_twenty_answers_at_once_are_all_whole(desk: Desk) -> None:
     begun = [desk.chat.ask("me", f"Question {number}?", base_ids=["garden"]) for number in range(20)]
     turns = [desk.chat.wait(turn.id, 30) for turn in begun]
     assert {(turn.state, turn.answer) for turn in turns} == {("done", "It holds koi [1].")}
+
+
+def test_an_answer_that_repeats_itself_is_ended_and_says_so(desk: Desk) -> None:
+    once = "The pond holds koi and tench, and in spring a pair of mallards comes to breed [1]."
+    desk.server.set(answer=f"{once} " * 400)
+    turn = desk.ask("Which fish live in the pond?", base_ids=["garden"])
+    assert (turn.state, turn.answer.strip()) == ("done", once)
+    assert [told(note) for note in turn.notes] == ["The model began to repeat itself; its answer was ended there."]
+    desk.server.wait_for(lambda server: server.chats[0].closed_early)
+
+
+def test_in_a_chat_somebody_may_have_wished_for_it(desk: Desk) -> None:
+    desk.server.set(answer="I must not run in the greenhouse. " * 20)
+    turn = desk.ask("Write it twenty times.")
+    assert turn.answer == desk.server.answer and not turn.notes
