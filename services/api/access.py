@@ -29,15 +29,19 @@ class Caller:
     services: Services
 
     @property
+    def key_id(self) -> str:
+        """Under which its requests are counted."""
+        return self.key.id if self.key else ANYBODY
+
+    @property
     def owner_id(self) -> str:
         """Under which the conversation of one request is kept while it is answered."""
-        return f"api:{self.key.id if self.key else ANYBODY}"
+        return f"api:{self.key_id}"
 
     async def used(self, prompt_tokens: int | None = None, completion_tokens: int | None = None) -> None:
         """Count a request, also when its caller has gone meanwhile."""
         with anyio.CancelScope(shield=True):
-            key_id = self.key.id if self.key else ANYBODY
-            await to_thread.run_sync(self.services.store.keys.count, key_id, prompt_tokens, completion_tokens)
+            await to_thread.run_sync(self.services.store.keys.count, self.key_id, prompt_tokens, completion_tokens)
 
 
 def check(services: Services, request: Request, scope: str) -> Caller:
@@ -59,23 +63,23 @@ def check(services: Services, request: Request, scope: str) -> Caller:
 
 
 def anyone(request: Request) -> Caller:
-    """A dependency of routes: whoever holds any key."""
-    return check(request.app.state.services, request, "")
+    """A dependency of routes: whoever holds any key. The request is counted, as one that costs no tokens."""
+    return _noted(check(request.app.state.services, request, ""))
 
 
 def chatting(request: Request) -> Caller:
-    """The same, with the right to ask models."""
+    """Whoever has the right to ask models; the route counts the request, once its tokens are known."""
     return check(request.app.state.services, request, CHAT)
 
 
 def searching(request: Request) -> Caller:
-    """The same, with the right to search bases."""
-    return check(request.app.state.services, request, SEARCH)
+    """Whoever has the right to search bases; counted like `anyone`."""
+    return _noted(check(request.app.state.services, request, SEARCH))
 
 
 def managing(request: Request) -> Caller:
-    """The same, with the right to make, fill and delete bases."""
-    return check(request.app.state.services, request, MANAGE)
+    """Whoever has the right to make, fill and delete bases; counted like `anyone`."""
+    return _noted(check(request.app.state.services, request, MANAGE))
 
 
 Anyone = Annotated[Caller, Depends(anyone)]
@@ -89,6 +93,11 @@ def near(services: Services, request: Request) -> bool:
     client = request.client.host if request.client else ""
     proxied = any(name in request.headers for name in FORWARDED)
     return _loopback(services.settings.host) and _loopback(client) and not proxied
+
+
+def _noted(caller: Caller) -> Caller:
+    caller.services.store.keys.count(caller.key_id, 0, 0)
+    return caller
 
 
 def _key_in(request: Request) -> str:

@@ -59,6 +59,7 @@ def show(asked: OllamaShow, caller: Anyone) -> JSONResponse:
 async def chat(request: Request, asked: OllamaChat, caller: Chatting) -> Response:
     """An answer to a conversation."""
     if not asked.messages:
+        await caller.used(0, 0)
         return JSONResponse(OllamaAnswer(asked.model, "message").loaded(asked.unloads))
     answer = OllamaAnswer(asked.model, "message")
     return await _answered(
@@ -71,6 +72,7 @@ async def generate(request: Request, asked: OllamaGenerate, caller: Chatting) ->
     """An answer to one text; with `raw`, how the model goes on with it."""
     answer = OllamaAnswer(asked.model, "response")
     if not asked.prompt:
+        await caller.used(0, 0)
         return JSONResponse(answer.loaded(asked.unloads))
     source = (
         asker_of(request).completion_chunks(asked.as_text(), caller)

@@ -112,7 +112,7 @@ class Metrics:
         names = {key.id: key.name for key in self._store.keys.all()}
         for key_id, use in self._store.keys.used().items():
             key = names.get(key_id, "")
-            sheet.counter("lectern_api_requests_total", "Requests to models over the API.", use.requests, key=key)
+            sheet.counter("lectern_api_requests_total", "Requests over the API.", use.requests, key=key)
             for name, tokens in (("prompt", use.prompt_tokens), ("completion", use.completion_tokens)):
                 told = use.known(tokens)
                 sheet.counter(f"lectern_api_{name}_tokens_total", f"Tokens of {name}s over the API.", told, key=key)

@@ -62,8 +62,8 @@ class Use:
     untold: int = 0
 
     def known(self, tokens: int) -> int | None:
-        """A count of tokens; None where no server has told any."""
-        return tokens if self.requests > self.untold or not self.requests else None
+        """A count of tokens; None where no server has told any, though one should have."""
+        return tokens if tokens or not self.untold else None
 
 
 class KeyRows(Rows[KeyRecord]):

@@ -94,6 +94,22 @@ def test_requests_and_tokens_are_counted_by_key_and_day(api: ApiServer) -> None:
     assert keys.used("9999-12-31") == {} and ANYBODY not in keys.used()
 
 
+def test_requests_without_a_model_are_counted_too_and_cost_no_tokens(api: ApiServer) -> None:
+    keys = api.services.store.keys
+    record, key = keys.create("librarian", [SEARCH, MANAGE])
+    assert status(api, "/knowledge_bases", key, "POST", json={"name": "Garden"}) == 201
+    assert status(api, "/knowledge_bases/Garden/search", key, "POST", json={"query": "pump"}) == 200
+    assert status(api, "/models", key) == 200
+    assert status(api, "/chat/completions", key, "POST", json={"model": "kb:Garden", "messages": ASKED}) == 403
+    assert keys.used()[record.id] == Use(3, 0, 0, 0)
+    used = keys.get(record.id)
+    assert used is not None and used.last_used_at_ms is not None
+
+
+def test_tokens_that_nobody_told_stay_unknown_beside_requests_that_cost_none() -> None:
+    assert Use(2, 0, 0, 1).known(0) is None and Use(2, 0, 0, 0).known(0) == 0 and Use(3, 12, 6, 1).known(12) == 12
+
+
 def test_a_key_is_stored_as_its_hash_alone(api: ApiServer, tmp_path: Path) -> None:
     record, key = api.services.store.keys.create("ci")
     assert key.startswith(record.beginning) and len(key) > 30

@@ -95,7 +95,7 @@ def test_the_api_alone_answers_where_it_says_and_ends_when_it_is_told(shell: She
             process.send_signal(signal.SIGINT)
             assert process.wait(ENDING_S) == 0
     [row] = shell.json("key", "list")
-    assert row["requests"] == 1 and row["completion_tokens"] == 3
+    assert row["requests"] == 2 and row["completion_tokens"] == 3
 
 
 def test_the_api_takes_the_next_port_where_the_first_is_taken_and_says_so_to_people(shell: Shell) -> None:
