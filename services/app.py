@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from services.chat.choices import Presets
 from services.chat.conversations import Conversations
 from services.chat.feedback import Feedback
 from services.chat.making import chat_service
-from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
+from services.chat.ports import Target
 from services.core.errors import AppError, from_row
 from services.core.machine import machine_id
 from services.core.settings import Settings, model_caches
@@ -31,22 +30,21 @@ from services.knowledge.embedders.protocol import Embedder, EmbedderSpec
 from services.knowledge.embedders.registry import DEFAULT, Embedders
 from services.knowledge.embedders.served import ServerEmbedder
 from services.knowledge.embedders.trouble import trouble
-from services.knowledge.fusion import comparable
 from services.knowledge.index.local import LocalBaseStore, check_base, read_vectors
-from services.knowledge.retrieval import MOST_HITS, WORDS_ONLY
-from services.knowledge.search_types import CosineScale, SearchFilter, SearchOptions
+from services.knowledge.reranking import Reranker
 from services.knowledge.service import KnowledgeService
 from services.knowledge.stores import Stores
 from services.knowledge.transfer.archive import Archives
 from services.knowledge.transfer.folders import Folders
 from services.knowledge.transfer.langchain_import import LangchainImports
 from services.knowledge.transfer.service import Transfer
-from services.knowledge.types import Hit, SearchResult, Unwanted
+from services.knowledge.types import Unwanted
 from services.llm.client import OpenAIChatModel
 from services.llm.protocol import ChatModel, Endpoint
 from services.monitoring.alerts import AlertService
 from services.monitoring.metrics import Metrics
 from services.planning import Planning
+from services.searching import search_bases
 from services.serving import pip
 from services.serving.environments import Environments
 from services.serving.figures import FigureBook
@@ -54,6 +52,7 @@ from services.serving.holders import Holders
 from services.serving.installs import Installs
 from services.serving.ledger import Ledger
 from services.serving.memory import MemoryBook
+from services.serving.reranking import RerankServers
 from services.serving.service import ServerService, on_its_way
 from services.serving.text_recognition import TextRecognition
 from services.serving.vectors import EmbeddingServers
@@ -67,8 +66,6 @@ EMBEDDED_JOB, EMBEDDED_SUBJECT = "fetch_model", "embedded"
 CPU_PASSAGE_TOKENS = 700
 """What two cores read in about 15 seconds; a GPU reads thousands in one."""
 PASSAGE_TOKENS = 4000
-SEVERAL_TO_ONE = 3
-"""Times as many hits are searched where several of them may be shown as one passage."""
 SLOTS = ("parallel", "max_num_seqs", "num_parallel")
 """What engines call the number of requests that they answer at once."""
 
@@ -88,6 +85,7 @@ class Services(Planning):
     presets: Presets
     embedders: Embedders
     embedding_servers: EmbeddingServers
+    rerankers: RerankServers
     environments: Environments
     text_recognition: TextRecognition
     gpus: GpuService
@@ -120,6 +118,11 @@ class Services(Planning):
         return trouble(self.knowledge.embedder_of(base), made_by)
 
     @property
+    def reranks(self) -> bool:
+        """Whether searches are reranked where nobody says otherwise: a server for it is chosen, and it is there."""
+        return self.rerankers.named(self.product.reranker) is not None
+
+    @property
     def embedder(self) -> Embedder:
         """The embedder of bases that choose none."""
         return self.embedders.of(DEFAULT)
@@ -130,10 +133,15 @@ class Services(Planning):
         return product_settings(self.preferences)
 
     def choose(self, **values: Any) -> ProductSettings:
-        """Change product settings. Raises: InvalidValue, WebhookRefused, WebhookFailed; then nothing was stored."""
+        """Change product settings. A reranker that is chosen anew has to answer once.
+
+        Raises: InvalidValue, WebhookRefused, WebhookFailed, and as `RerankServers.try_out`; then nothing was stored.
+        """
         before, address = self.product.webhook_url, values.get("webhook_url")
         if address and address != before:
             self.alerts.check_address(address)
+        if values.get("reranker") not in (None, "", self.product.reranker):
+            self.rerankers.try_out(values["reranker"])
         chosen = choose(self.preferences, **values)
         if chosen.webhook_url != before:
             self.alerts.forget_delivery()
@@ -186,12 +194,17 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
     embedding_servers = EmbeddingServers(servers)
     embedders = Embedders(partial(_embedder, embedding_servers, overrides.get("embedder")))
     rewriter = partial(_rewriter, servers)
+    rerankers = RerankServers(servers)
+
+    def reranker() -> Reranker | None:
+        return rerankers.named(product_settings(store.preferences).reranker)
+
     knowledge: KnowledgeService = overrides.get("knowledge") or KnowledgeService(
-        store.bases, stores, embedders, settings=settings, machine_id=here, rewriter=rewriter
+        store.bases, stores, embedders, settings=settings, machine_id=here, rewriter=rewriter, reranker=reranker
     )
     chat: ChatService = overrides.get("chat") or chat_service(
         store,
-        search=partial(_search, knowledge),
+        search=partial(search_bases, knowledge, reranker),
         servers=partial(_target, servers, gpus, store.preferences),
         others=partial(_other, servers, gpus, store.preferences),
         bases=lambda: {base.id: base.name for base in store.bases.all()},
@@ -237,6 +250,7 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
         presets=Presets(store.preferences),
         embedders=embedders,
         embedding_servers=embedding_servers,
+        rerankers=rerankers,
         environments=environments,
         text_recognition=TextRecognition(environments),
         gpus=gpus,
@@ -251,80 +265,6 @@ def bootstrap(settings: Settings, *, samples: bool = False, background: bool = F
 
 def _embedder(servers: EmbeddingServers, given: Embedder | None, spec: EmbedderSpec) -> Embedder:
     return ServerEmbedder(spec, servers) if spec.server is not None else given or make_embedder(spec.key)
-
-
-def _search(knowledge: KnowledgeService, base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:
-    """Search several bases at once; their hits are ranked together by what their scores are worth."""
-    results = []
-    for base in map(knowledge.base, base_ids):
-        narrowed = _narrowed(knowledge, base, filters)
-        if narrowed is not None:
-            several = SEVERAL_TO_ONE if base.chunker in ("parent_child", "propositions") else 1
-            options = SearchOptions(top_k=min(top_k * several, MOST_HITS), filter=narrowed)
-            results.append((base, knowledge.search(base, question, options)))
-    ranked = _comparable if len(results) > 1 else _as_found
-    hits = [(base, hit) for base, result in results for hit in ranked(knowledge, base, result)]
-    hits.sort(key=lambda found: -found[1].score)
-    # Several chunks may be shown as one stretch; it is shown once, for the best of them.
-    shown: dict[tuple[str, str, int, int], tuple[BaseRecord, Hit]] = {}
-    for base, hit in hits:
-        place = (base.id, hit.chunk.document_id, hit.chunk.shown_start, hit.chunk.shown_end)
-        shown.setdefault(place, (base, hit))
-    passages = [_passage(number, *found) for number, found in enumerate(list(shown.values())[:top_k], 1)]
-    timings: Counter[str] = Counter()
-    for _, result in results:
-        timings.update(result.timings_ms)
-    return Found([_searched(base, result) for base, result in results], passages, dict(timings))
-
-
-def _as_found(knowledge: KnowledgeService, base: BaseRecord, result: SearchResult) -> Sequence[Hit]:
-    return result.hits
-
-
-def _comparable(knowledge: KnowledgeService, base: BaseRecord, result: SearchResult) -> Sequence[Hit]:
-    """The hits of a base with scores that can be compared with those of others."""
-    spec = knowledge.embedder_spec(base)
-    scale, options = CosineScale(spec.cosine_offset, spec.cosine_range), SearchOptions()
-    return [replace(hit, score=comparable(hit, options, scale)) for hit in result.hits]
-
-
-def _searched(base: BaseRecord, result: SearchResult) -> SearchedBase:
-    away = next((notice.params["error"] for notice in result.notices if notice.code == WORDS_ONLY), None)
-    words_only = {"code": away[0], "params": away[1]} if away else None
-    return SearchedBase(base.id, base.name, result.documents, result.documents_pending, words_only)
-
-
-def _passage(number: int, base: BaseRecord, hit: Hit) -> Passage:
-    chunk = hit.chunk
-    return Passage(
-        number=number,
-        chunk_id=chunk.chunk_id,
-        document_id=chunk.document_id,
-        revision=chunk.revision,
-        document=chunk.document,
-        page=chunk.page,
-        start=chunk.shown_start,
-        end=chunk.shown_end,
-        heading=chunk.heading,
-        text=chunk.shown_text,
-        context=chunk.context,
-        found_start=chunk.start,
-        found_end=chunk.end,
-        score=hit.score,
-        base_id=base.id,
-        base_name=base.name,
-    )
-
-
-def _narrowed(knowledge: KnowledgeService, base: BaseRecord, filters: Filters) -> SearchFilter | None:
-    """The filters in terms of a base; None where it has none of the documents that were named."""
-    found: list[str] = []
-    if filters.documents:
-        known = (knowledge.named(base, name) for name in filters.documents)
-        found = [row.document_id for row in known if row]
-        if not found:
-            return None
-    return SearchFilter(tuple(found), filters.types, filters.since_ms, filters.until_ms)
 
 
 def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, reference: str | None) -> Target:

@@ -26,6 +26,7 @@ STEPS = {
     "dense": N_("vectors {time}"),
     "lexical": N_("words {time}"),
     "fuse": N_("fusing {time}"),
+    "rerank": N_("reranking {time}"),
     "mmr": N_("sorting out {time}"),
 }
 SHOWN_CHARACTERS = 700
@@ -43,9 +44,15 @@ def try_search(services: Services, base: BaseRecord) -> None:
                 top_k = st.number_input(_("Hits"), 1, 100, services.product.top_k, width=120)
                 fusion = st.selectbox(_("Join"), list(FUSIONS), format_func=lambda key: _(FUSIONS[key]), width=160)
                 mmr = st.checkbox(_("Leave out repetitions"), key="try.mmr")
+                rerank = st.checkbox(
+                    _("Rerank"),
+                    services.reranks,
+                    key="try.rerank",
+                    help=_("Let the reranker that is chosen on the Settings page put the best hits in order."),
+                )
             wanted = _filter(services, base)
             if st.form_submit_button(_("Search"), type="primary"):
-                options = SearchOptions(mode, int(top_k), fusion, mmr=mmr, filter=wanted)
+                options = SearchOptions(mode, int(top_k), fusion, mmr=mmr, filter=wanted, rerank=rerank)
                 with errors.shown():
                     st.session_state["try.result"] = base.id, services.knowledge.search(base, asked, options)
         of, result = st.session_state.get("try.result", ("", None))
@@ -86,6 +93,8 @@ def _show(result: SearchResult) -> None:
 
 def _facts(hit: Hit) -> list[str]:
     facts = [_("score {score}", score=f"{hit.score:.3f}")]
+    if hit.rerank_score is not None:
+        facts.insert(0, _("reranker {score}", score=f"{hit.rerank_score:.3f}"))
     if hit.dense_rank is not None:
         facts.append(_("place {n} by meaning", n=hit.dense_rank))
     if hit.lexical_rank is not None:

@@ -11,7 +11,7 @@ from services.core.i18n import N_
 from services.core.units import bytes_text
 from services.serving.engines.registry import EMBEDDERS
 from services.store.product import ProductSettings
-from ui import errors
+from ui import errors, rerankers
 from ui.i18n import _
 from ui.text import html_text
 from ui.widgets import safe_text
@@ -58,7 +58,11 @@ def product_form(services: Services) -> None:
                     step=kind(step),
                     help=_(str(ProductSettings.model_fields[name].description)),
                 )
-        chosen["judge"] = _judge_field(services)
+        left, right = st.columns(2, gap="medium")
+        with left:
+            chosen["reranker"] = rerankers.choose(services)
+        with right:
+            chosen["judge"] = _judge_field(services)
         with st.container(horizontal=True):
             saved = st.form_submit_button(_("Save"), type="primary")
             reset = st.form_submit_button(_("Back to the defaults"))
@@ -66,7 +70,7 @@ def product_form(services: Services) -> None:
             services.choose(**chosen)
             st.toast(_("Saved."), icon=":material/check:")
         if reset:
-            services.choose(**dict.fromkeys((*BOUNDS, "judge")))
+            services.choose(**dict.fromkeys((*BOUNDS, "reranker", "judge")))
             st.rerun()
 
 

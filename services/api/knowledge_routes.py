@@ -73,6 +73,9 @@ class Search(BaseModel):
     dense_weight: float = Field(0.7, ge=0, le=1)
     mmr: bool = False
     mmr_lambda: float = Field(0.5, ge=0, le=1)
+    rerank: bool | None = Field(
+        None, description="let the reranker order the best hits; left out: where one is chosen in the settings"
+    )
     filter: Only = Only()
 
 
@@ -118,6 +121,7 @@ def search(base: str, asked: Search, request: Request, caller: Searching) -> JSO
         asked.mmr,
         asked.mmr_lambda,
         SearchFilter(**asked.filter.model_dump()),
+        caller.services.reranks if asked.rerank is None else asked.rerank,
     )
     found = caller.services.knowledge.search(caller.services.knowledge.base(base), asked.query, options)
     row = search_row(found, language(request))

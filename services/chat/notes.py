@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.core.errors import from_row
+from services.core.errors import AppError, from_row
 from services.core.i18n import DEFAULT_LANGUAGE, N_
 from services.core.phrases import fill, phrase
 
 UNDERSTOOD_KNOWLEDGE, UNDERSTOOD_CHAT = "understood_knowledge", "understood_chat"
 ELSEWHERE, TRIMMED, CUT, LEFT_OUT, NO_BASE = "elsewhere", "trimmed", "cut", "left_out", "no_base"
-UNJUDGED, LOOPED = "unjudged", "looped"
+UNJUDGED, LOOPED, NOT_RERANKED = "unjudged", "looped", "not_reranked"
 NOTES = {
     UNDERSTOOD_KNOWLEDGE: N_("Answered from the documents, because you wrote “{words}”."),
     UNDERSTOOD_CHAT: N_("Answered without the documents, because you wrote “{words}”."),
@@ -22,6 +22,7 @@ NOTES = {
     UNJUDGED: N_("The sources were checked by rules only: the judge could not be asked. {reason}"),
     LOOPED: N_("The model began to repeat itself; its answer was ended there."),
     LEFT_OUT: N_("The oldest turns were not sent: there was no room for them ({turns})."),
+    NOT_RERANKED: N_("Not reranked: passages keep the order that meaning and words give them. {reason}"),
 }
 
 
@@ -30,9 +31,22 @@ def note(code: str, **params: Any) -> dict[str, Any]:
     return {"code": code, "params": params}
 
 
+def error_note(code: str, error: AppError) -> dict[str, Any]:
+    """A note that gives an error as its reason."""
+    return note(code, error={"code": error.code, "params": error.params})
+
+
+def error_of(note: Mapping[str, Any]) -> AppError | None:
+    """The error that a note gives as its reason; None where it gives none."""
+    error = note["params"].get("error")
+    return from_row(error["code"], error["params"]) if error else None
+
+
 def told(note: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
     """A note in the reader's language; an unknown one goes by its code."""
-    return fill(NOTES.get(note["code"], note["code"]), note["params"], language)
+    error = error_of(note)
+    params = {**note["params"], "reason": phrase(error.message, **error.params)} if error else note["params"]
+    return fill(NOTES.get(note["code"], note["code"]), params, language)
 
 
 def words_only_text(base: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from services.chat.prompts import PromptPassage
+from services.core.errors import AppError
 from services.llm.protocol import ChatModel, Endpoint
 
 
@@ -20,6 +21,8 @@ class Passage(PromptPassage):
     revision: int
     heading: str
     score: float
+    rerank_score: float | None = None
+    """What the reranker gives it; None: it was not reranked."""
     base_id: str = ""
     base_name: str = ""
     found_start: int | None = None
@@ -66,11 +69,13 @@ class SearchedBase:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search brought: passages by falling score, and the time of each step."""
+    """What a search brought: passages, best first, and the time of each step."""
 
     bases: Sequence[SearchedBase]
     passages: Sequence[Passage]
     timings_ms: dict[str, float]
+    not_reranked: AppError | None = None
+    """Why the order is not that of the reranker, where one is chosen."""
 
 
 class PassageSearch(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from services.chat.budget import fit, passage_budget
 from services.chat.counting import Count
+from services.chat.notes import NOT_RERANKED, error_note
 from services.chat.ports import Filters, Found, Passage, PassageSearch
 from services.chat.running import Running
 from services.core.clock import Stopwatch
@@ -19,6 +20,8 @@ def retrieve(
     found = search(running.turn.base_ids, question, top_k, filters)
     watch.timings_ms.update(found.timings_ms)
     running.change(bases=[asdict(base) for base in found.bases])
+    if found.not_reranked:
+        running.note(error_note(NOT_RERANKED, found.not_reranked))
     return found
 
 

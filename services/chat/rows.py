@@ -8,6 +8,7 @@ from typing import Any
 
 from services.chat.checking.answers import checks_of, support
 from services.chat.citations import Citation, cite
+from services.chat.notes import NOT_RERANKED, error_of
 from services.chat.turns import ATTACHED, MOVED, passages_of
 from services.core.errors import from_row
 from services.store.conversations import TurnRecord
@@ -33,6 +34,7 @@ def answer_row(turn: TurnRecord) -> dict[str, Any]:
         ],
         "checks": [check.row() for check in checks_of(turn.settings)],
         "searched": [_searched(base) for base in turn.bases],
+        "not_reranked": _not_reranked(turn),
         "passages": [passage.row() for passage in passages_of(turn)],
         "timings_ms": turn.timings_ms,
         "prompt_tokens": turn.prompt_tokens,
@@ -50,6 +52,12 @@ def _searched(base: Mapping[str, Any]) -> dict[str, Any]:
         **{key: base.get(key) for key in ("id", "name", "documents", "pending")},
         "words_only": asdict(rendered) if rendered else None,
     }
+
+
+def _not_reranked(turn: TurnRecord) -> dict[str, Any] | None:
+    """Why the passages are not in the order of the reranker that is chosen; None where they are, or none is."""
+    errors = (error_of(note) for note in turn.notes if note["code"] == NOT_RERANKED)
+    return next((asdict(error.render()) for error in errors if error), None)
 
 
 def checked_citations(turn: TurnRecord) -> list[Citation]:

@@ -31,6 +31,9 @@ def search(
     dense_weight: Annotated[float, typer.Option(help="share of the meaning where scores are fused, 0 to 1")] = 0.7,
     mmr: Annotated[bool, typer.Option("--mmr", help="leave out hits that repeat better ones")] = False,
     mmr_lambda: Annotated[float, typer.Option(help="1: only relevance counts; 0: only difference does")] = 0.5,
+    rerank: Annotated[
+        bool | None, typer.Option(help="let the reranker order the best hits; by default where one is chosen")
+    ] = None,
     filter_document: Annotated[list[str] | None, typer.Option(help="only this document, name or id; repeated")] = None,
     filter_type: Annotated[list[str] | None, typer.Option(help="only this type, such as application/pdf")] = None,
     filter_from: Day = None,
@@ -44,7 +47,8 @@ def search(
             _ids(services, base, filter_document or []), tuple(filter_type or ()), _ms(filter_from), _ms(filter_to)
         )
         top_k = services.product.top_k if top_k is None else top_k
-        options = SearchOptions(mode, top_k, fusion, dense_weight, mmr, mmr_lambda, wanted)
+        reranks = services.reranks if rerank is None else rerank
+        options = SearchOptions(mode, top_k, fusion, dense_weight, mmr, mmr_lambda, wanted, reranks)
         _emit(services.knowledge.search(base, query, options))
 
 
@@ -59,10 +63,15 @@ def _ms(moment: datetime | None) -> int | None:
 
 def _emit(result: SearchResult) -> None:
     row = search_row(result, speaker.language)
+    reranked = any(hit.rerank_score is not None for hit in result.hits)
     columns = [N_("rank"), N_("score"), N_("dense"), N_("lexical"), N_("document"), N_("page"), N_("text")]
+    if reranked:
+        columns.insert(1, N_("reranker"))
     lines = [
         [
-            *(hit.rank, f"{hit.score:.3f}", hit.dense_rank, hit.lexical_rank, hit.chunk.document, hit.chunk.page),
+            hit.rank,
+            *([None if hit.rerank_score is None else f"{hit.rerank_score:.3f}"] if reranked else []),
+            *(f"{hit.score:.3f}", hit.dense_rank, hit.lexical_rank, hit.chunk.document, hit.chunk.page),
             " ".join(hit.chunk.text.split())[:SHOWN_CHARACTERS],
         ]
         for hit in result.hits

@@ -7,12 +7,12 @@
     │                          PathNotFound · GpuMemoryUnknown · ModelNotFound · PlanUnknown · FolderNotFound
     │                          ModelNotServed · KeyNotFound · AddressNotFound · EmbedderGone
     ├── ConflictError          NameTaken · PortInUse · PortTaken · EmbedderMismatch · IllegalTransition · AlreadyRunning
-    │                          WindowTooLarge
+    │                          WindowTooLarge · NoReranker
     │                          ModelInUse · ModelNotOurs · FolderEmptied · BeingChanged · EngineBusy
     ├── ResourceError          DiskFull · ContextLengthExceeded · InsufficientGpuMemory · GpuMemoryHeld
     ├── UnavailableError       WorkerNotRunning · ServerNotReady · UpstreamTimeout · DriverUnavailable · PackageMissing
     │                          EngineNotInstalled · DatabaseUnavailable · EncoderCrashed · HubUnreachable · ServerBusy
-    │                          ServerFailing · EmbedderAway
+    │                          ServerFailing · EmbedderAway · RerankerAway
     ├── AccessError            Unauthorized · Forbidden · TokenRefused · ModelGated · FolderNotAllowed · KeyRefused
     ├── IntegrityError         HashMismatch · DownloadFailed · CountMismatch · ModelUnreadable · LoadingFailed
     │                          ArchiveRefused · LangchainRefused · ZipRefused

@@ -1,4 +1,4 @@
-"""The errors of servers that make vectors; part of the tree in `errors`."""
+"""The errors of servers that make vectors or rerank; part of the tree in `errors`."""
 
 from __future__ import annotations
 
@@ -32,4 +32,20 @@ class EmbedderAway(UnavailableError):
     remedy = N_(
         "Look at it on the Servers page. Documents that wait for it go on by themselves; searching by words needs no "
         "vectors."
+    )
+
+
+class NoReranker(ConflictError):
+    message = N_("No server that reranks is chosen.")
+    remedy = N_(
+        "Choose one on the Settings page, such as a server with the engine “embeddings” and a reranker, or search "
+        "without reranking."
+    )
+
+
+class RerankerAway(UnavailableError):
+    message = N_("The server “{name}”, which reranks, cannot be asked now: {reason}.")
+    remedy = N_(
+        "Look at it on the Servers page, or choose another one on the Settings page. Until then, passages keep the "
+        "order that meaning and words give them."
     )

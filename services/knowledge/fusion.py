@@ -29,6 +29,7 @@ class Candidate:
     score: float = 0.0
     dense_rank: int | None = None
     lexical_rank: int | None = None
+    rerank_score: float | None = None
 
 
 def fused(
@@ -91,11 +92,13 @@ def diverse(
     """The candidates in the order of maximal marginal relevance (Carbonell and Goldstein, 1998), as many as asked for.
 
     Relevance and likeness are on one scale: scores from the worst to the best candidate as 0 to 1, cosines by theirs.
+    Where they were reranked, their places stand for scores: a reranker's are bunched at 0 and 1, or know no bounds.
     """
     left = [candidate for candidate in candidates if candidate.chunk_id in vectors]
     if not left:
         return list(candidates)
-    scores = np.array([candidate.score for candidate in left])
+    reranked = any(candidate.rerank_score is not None for candidate in left)
+    scores = np.array([-place if reranked else candidate.score for place, candidate in enumerate(left)], float)
     spread = float(scores.max() - scores.min())
     relevance = (scores - scores.min()) / spread if spread else np.ones(len(left))
     matrix = np.stack([vectors[candidate.chunk_id] for candidate in left])

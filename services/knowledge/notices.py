@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from services.core.errors import from_row
 from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
+from services.knowledge.reranking import NOT_RERANKED
 from services.knowledge.types import Notice
 
 TEMPLATES = {
@@ -37,6 +38,7 @@ TEMPLATES = {
         "All words of the question are in so many passages that they tell nothing; name what it is about."
     ),
     "words_only": N_("Searched by words only, for the embedder could not be asked: {reason}"),
+    NOT_RERANKED: N_("Not reranked: passages keep the order that meaning and words give them. {reason}"),
 }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.core.clock import Stopwatch
 from services.core.errors import AppError, EmptyQuestion, InvalidValue
 from services.core.i18n import N_
+from services.core.vector_errors import NoReranker
 from services.knowledge.embedders.asking import for_a_question
 from services.knowledge.embedders.fingerprint import check
 from services.knowledge.embedders.protocol import Embedder, Vectors
 from services.knowledge.fusion import Candidate, diverse, fused
 from services.knowledge.index.protocol import BaseStore
+from services.knowledge.reranking import RERANKED, ChosenReranker, Reranker, no_reranker, not_reranked, reranked
 from services.knowledge.search_types import SearchMode, SearchOptions
 from services.knowledge.types import Hit, Notice, SearchResult, StoredChunk
 
@@ -32,23 +34,35 @@ class Search:
     question: str
     options: SearchOptions
     watch: Stopwatch
+    reranker: Reranker | None = None
 
     @property
     def limit(self) -> int:
         """Candidates that each way should bring."""
-        alone = self.options.mode is not SearchMode.HYBRID and not self.options.mmr
-        return self.options.top_k if alone else max(CANDIDATES, 2 * self.options.top_k)
+        options = self.options
+        alone = options.mode is not SearchMode.HYBRID and not options.mmr and not options.rerank
+        return options.top_k if alone else max(CANDIDATES, 2 * options.top_k)
 
 
-def retrieve(store: BaseStore, embedder: Callable[[], Embedder], query: str, options: SearchOptions) -> SearchResult:
+def retrieve(
+    store: BaseStore,
+    embedder: Callable[[], Embedder],
+    query: str,
+    options: SearchOptions,
+    chosen: ChosenReranker = no_reranker,
+) -> SearchResult:
     """The chunks that fit a question best.
 
-    Where the embedder cannot be asked, a hybrid search goes by words alone, and a notice says so.
+    Where the embedder cannot be asked, a hybrid search goes by words alone; where the reranker cannot be, the fused
+    order stands. A notice says so.
 
-    Raises: EmptyQuestion, InvalidValue; and what the embedder raises where the search is by meaning only.
+    Raises: EmptyQuestion, InvalidValue, NoReranker; and what the embedder raises where the search is by meaning only.
     """
     _check(query, options)
-    search = Search(store, embedder, query.strip(), options, Stopwatch())
+    reranker = chosen() if options.rerank else None
+    if options.rerank and reranker is None:
+        raise NoReranker()
+    search = Search(store, embedder, query.strip(), options, Stopwatch(), reranker)
     counts = store.counts()
     pending = counts.documents - counts.settled
     if not counts.chunks:
@@ -57,9 +71,10 @@ def retrieve(store: BaseStore, embedder: Callable[[], Embedder], query: str, opt
     candidates, cut = _candidates(search, mode, vector)
     if cut:
         notices = (*notices, Notice("words_too_common"))
+    candidates, away = _reranked(search, candidates)
     by_words = mode is SearchMode.LEXICAL or (mode is SearchMode.HYBRID and not cut)
-    hits = _hits(search, candidates, by_words)
-    return SearchResult(search.question, mode, search.watch.timings_ms, hits, counts.documents, pending, notices)
+    hits, told = _hits(search, candidates, by_words), (*notices, *away)
+    return SearchResult(search.question, mode, search.watch.timings_ms, hits, counts.documents, pending, told)
 
 
 def _check(query: str, options: SearchOptions) -> None:
@@ -115,6 +130,21 @@ def _candidates(search: Search, mode: SearchMode, vector: Vectors | None) -> tup
         return fused(ways, mode, options, store.cosine_scale(), dense_order, lexical_order), cut
 
 
+def _reranked(search: Search, candidates: list[Candidate]) -> tuple[list[Candidate], tuple[Notice, ...]]:
+    """The best in the reranker's order, then the others; where it cannot be asked, all as they were, with a notice."""
+    if search.reranker is None:
+        return candidates, ()
+    best, others = candidates[:RERANKED], candidates[RERANKED:]
+    stored = {chunk.chunk_id: chunk for chunk in search.store.chunks([candidate.chunk_id for candidate in best])}
+    here = [candidate for candidate in best if candidate.chunk_id in stored]
+    try:
+        with search.watch.step("rerank"):
+            order = reranked(search.reranker, search.question, here, lambda candidate: stored[candidate.chunk_id])
+    except AppError as error:
+        return candidates, (not_reranked(error),)
+    return [*(replace(candidate, rerank_score=score) for candidate, score in order), *others], ()
+
+
 def _hits(search: Search, candidates: Sequence[Candidate], by_words: bool) -> tuple[Hit, ...]:
     options, store = search.options, search.store
     if options.mmr:
@@ -137,4 +167,5 @@ def _hit(rank: int, candidate: Candidate, chunk: StoredChunk, by_words: bool) ->
         candidate.lexical_rank,
         candidate.cosine,
         candidate.share if by_words else None,
+        candidate.rerank_score,
     )

@@ -59,6 +59,7 @@ def hit_row(hit: Hit) -> dict[str, Any]:
         "shown_end": chunk.shown_end,
         "dense_rank": hit.dense_rank,
         "lexical_rank": hit.lexical_rank,
+        "rerank_score": None if hit.rerank_score is None else round(hit.rerank_score, 6),
     }
 
 

@@ -53,6 +53,8 @@ class SearchOptions:
     mmr_lambda: float = 0.5
     """1: only relevance counts; 0: only difference does."""
     filter: SearchFilter = field(default=EVERYTHING)
+    rerank: bool = False
+    """Whether the best hits are put in the order of the reranker that is chosen."""
 
 
 @dataclass(frozen=True, slots=True)

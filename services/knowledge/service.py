@@ -23,6 +23,7 @@ from services.knowledge.index.protocol import Progress
 from services.knowledge.originals import clean_name
 from services.knowledge.page_images import PageImages
 from services.knowledge.positions import Region, regions
+from services.knowledge.reranking import ChosenReranker, no_reranker
 from services.knowledge.retrieval import retrieve
 from services.knowledge.samples import sample_files, sample_text
 from services.knowledge.search_types import SearchOptions
@@ -71,6 +72,7 @@ class KnowledgeService:
         settings: Settings,
         machine_id: str,
         rewriter: OpenChatModel = no_chat_model,
+        reranker: ChosenReranker = no_reranker,
     ) -> None:
         self._rows = rows
         self._stores = stores
@@ -81,6 +83,7 @@ class KnowledgeService:
         self._layout: Layout = settings.layout
         self._machine_id = machine_id
         self._rewriter = rewriter
+        self._reranker = reranker
         self._page_images = PageImages()
 
     # bases -----------------------------------------------------------------------------------------------------------
@@ -295,8 +298,8 @@ class KnowledgeService:
 
     # searching -------------------------------------------------------------------------------------------------------
     def search(self, base: BaseRecord, query: str, options: SearchOptions) -> SearchResult:
-        """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch."""
-        return retrieve(self._stores.of(base), lambda: self.embedder_of(base), query, options)
+        """The chunks that fit a question best. Raises: EmptyQuestion, InvalidValue, EmbedderMismatch, NoReranker."""
+        return retrieve(self._stores.of(base), lambda: self.embedder_of(base), query, options, self._reranker)
 
     def embedder_of(self, base: BaseRecord) -> Embedder:
         """The embedder whose vectors a base has."""

@@ -280,6 +280,8 @@ class Hit:
     """How near its vector is to the question's; None where that is not known."""
     share: float | None = None
     """What its words bring, of the most that the question's can; None where that is not known."""
+    rerank_score: float | None = None
+    """What the reranker gives it, on that one's own scale; None where it was not reranked."""
 
 
 @dataclass(frozen=True, slots=True)

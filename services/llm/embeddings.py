@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from services.core.api_errors import NotOffered, RequestRefused
-from services.core.errors import AppError, BadResponse, Unauthorized
+from services.core.errors import BadResponse, Unauthorized
 from services.core.i18n import N_
 from services.core.phrases import phrase
-from services.core.vector_errors import ServerFailing
 from services.llm.addresses import root_url
 from services.llm.answering import Line
 from services.llm.connection import LLAMA_CPP, Connection, ListedModel
 from services.llm.estimate import estimated_tokens
-from services.llm.failures import answered
+from services.llm.offers import offered
 from services.llm.ollama import KEY as OLLAMA
 from services.llm.ollama import Ollama
 from services.llm.protocol import Endpoint
 from services.llm.waiting import while_wanted
 
-if TYPE_CHECKING:
-    from openai import APIStatusError
-
 PATH = "embeddings"
 TIMEOUT_S, RETRIES = 120.0, 2
-NOT_THERE = (404, 405, 501)
-NOT_FOUND = ("", "not found", "404 page not found", "method not allowed")
-"""What servers say of an address that they do not have; anything else is said of the model."""
 FRAME_TOKENS = 2
 OLLAMA_WINDOW = 2048
 """Ollama cuts texts without a word at the context that it gives a model, which is this unless it was told otherwise."""
@@ -88,7 +80,7 @@ class OpenAIEmbeddings:
 
     def models(self) -> list[ListedModel]:
         """The models that the server lists, that which it is meant to be asked for first."""
-        with self._gate():
+        with offered(PATH, self.endpoint):
             listed = self._connection.listed()
         if self.endpoint.engine == OLLAMA:
             digests = {each.name: each.digest for each in self._ollama().models()}
@@ -103,7 +95,7 @@ class OpenAIEmbeddings:
         if self.endpoint.engine == OLLAMA:
             made_for = self._ollama().show(model).context_tokens
             return made_for and min(made_for, OLLAMA_WINDOW)
-        with self._gate():
+        with offered(PATH, self.endpoint):
             return self._connection.context_length(model)
 
     def _ollama(self) -> Ollama:
@@ -154,41 +146,10 @@ class OpenAIEmbeddings:
 
     def _asked(self, url: str, shape: type[Reply], body: Mapping[str, Any], wanted: Wanted | None) -> Reply:
         def ask(line: Line | None = None) -> Reply:
-            with self._gate():
+            with offered(PATH, self.endpoint):
                 return self._connection.asked("POST", url, shape, body, line=line)
 
         return ask() if wanted is None else while_wanted(ask, wanted)
 
-    @contextmanager
-    def _gate(self) -> Iterator[None]:
-        """Tell a server that fails or refuses a request from one that is no server for vectors."""
-        try:
-            yield
-        except AppError as error:
-            from openai import APIStatusError
-
-            cause = error.__cause__
-            if not isinstance(cause, APIStatusError):
-                raise
-            raise self._refusal(cause) from cause
-
-    def _refusal(self, cause: APIStatusError) -> AppError:
-        status, told = cause.status_code, answered(cause.status_code, cause.body, self.endpoint)
-        if status in NOT_THERE:
-            said = _message(cause.body)
-            if said.strip(" .").lower() in NOT_FOUND:
-                return NotOffered(name=self.endpoint.name, path=f"/v1/{PATH}")
-            return RequestRefused(name=self.endpoint.name, reason=said)
-        if status >= 500 and isinstance(told, BadResponse):
-            return ServerFailing(name=self.endpoint.name, reason=told.params["reason"])
-        return told
-
     def _nonsense(self, reason: object) -> BadResponse:
         return BadResponse(name=self.endpoint.name, reason=reason)
-
-
-def _message(body: object) -> str:
-    """What an error says in one line; empty where it is a page."""
-    told = body.get("message") or body.get("detail") if isinstance(body, dict) else body
-    text = " ".join(str(told or "").split())
-    return "" if text.startswith("<") else text[:200]

@@ -51,7 +51,7 @@ class EmbeddingServers:
         except ServerNotFound as error:
             raise EmbedderGone(name=name) from error
         if record.managed and record.state != READY:
-            raise EmbedderAway(name=record.name, reason=_why(record))
+            raise EmbedderAway(name=record.name, reason=why_away(record))
         endpoint = self._servers.endpoint(record)
         with self._lock:
             if (endpoint, quick) not in self._kept:
@@ -80,7 +80,7 @@ class EmbeddingServers:
             return EmbedderGone(name=name)
         if record.state == READY or _asleep(record):
             return None
-        return EmbedderAway(name=record.name, reason=_why(record))
+        return EmbedderAway(name=record.name, reason=why_away(record))
 
     def asleep(self, name: str) -> bool:
         """Whether a server was unloaded because nobody asked it: it starts as soon as somebody does.
@@ -108,7 +108,7 @@ def _asleep(record: ServerRecord) -> bool:
     return record.wish == DEMAND and record.state == STOPPED
 
 
-def _why(record: ServerRecord) -> object:
+def why_away(record: ServerRecord) -> object:
     """Why a server is not ready, as part of a sentence."""
     if not record.managed:
         return N_("it does not answer")

@@ -48,6 +48,7 @@ class ProductSettings(BaseModel):
         description=N_("an alert is raised when a server that should run does not for so long"),
     )
     webhook_url: str = Field("", description=N_("address that is told of alerts; empty: none"))
+    reranker: str = Field("", description=N_("server that puts the best passages in order; empty: none"))
     model_folders: tuple[str, ...] = Field((), description=N_("folders in which models are looked for"))
     hf_endpoint: str = Field("https://huggingface.co", description=N_("address of Hugging Face"))
     hf_mirror_endpoint: str = Field("https://hf-mirror.com", description=N_("address of a mirror of Hugging Face"))

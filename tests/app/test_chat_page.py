@@ -11,6 +11,7 @@ from services.store.bases import BaseRecord
 from tests.app.chat_places import asked
 from tests.app.pages import field, labels, opened, parameter, press, settle, speak, words
 from tests.fakes.chat_server import ChatServer
+from tests.fakes.rerank_server import running_rerank_server
 from ui.owner import LOCAL
 
 
@@ -215,6 +216,20 @@ def test_what_the_model_was_sent_and_what_the_chat_remembers_can_be_seen_and_cle
     press(app, "Clear the memory", within="What the chat remembers")
     assert services.conversations.memory(LOCAL, turn.conversation_id, services.product).exchanges == ()
     assert services.chat.turns(LOCAL, turn.conversation_id) == [changed]
+
+
+def test_an_answer_says_when_its_passages_were_not_reranked(services: Services, base: BaseRecord) -> None:
+    with running_rerank_server() as server:
+        services.servers.add_remote("order", server.url)
+        services.choose(reranker="order")
+        turn = services.chat.wait(services.chat.ask(LOCAL, "When does it start?", base_ids=[base.id], server="box").id)
+        said = words(opened("1_Chat", conversation=turn.conversation_id))
+        assert ">reranking<" in said and "Not reranked" not in said
+        server.set("server_error")
+        turn = services.chat.wait(services.chat.ask(LOCAL, "When does it start?", base_ids=[base.id], server="box").id)
+        app = opened("1_Chat", conversation=turn.conversation_id)
+        assert "Not reranked:" in words(app) and "CUDA out of memory" in words(app)
+        assert "未重排：" in words(speak(app, "zh_CN"))
 
 
 def test_thinking_is_folded_away(services: Services, base: BaseRecord, chat_server: ChatServer) -> None:

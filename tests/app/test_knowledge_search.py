@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Checkbox
+
 from services.app import Services
 from services.knowledge.loaders.reader import Reader
 from services.knowledge.upkeep import Upkeep, UpkeepKind, UpkeepState
 from services.worker.upkeep import UpkeepKeeper
 from tests.app.pages import field, labels, opened, press, put, speak, words
+from tests.fakes.rerank_server import running_rerank_server
 
 
 def test_a_search_shows_hits_with_ranks_and_times(services: Services, reader: Reader) -> None:
@@ -27,6 +31,40 @@ def test_a_search_shows_hits_with_ranks_and_times(services: Services, reader: Re
     )
     press(app, "Search")
     assert "1. a.txt" in words(app) and "pond.md" not in words(app).split("1 hit", 1)[1].split("Apples", 1)[0]
+
+
+def test_a_search_is_reranked_where_that_is_ticked(services: Services, reader: Reader) -> None:
+    base = services.knowledge.create("Garden")
+    put(services, base, reader, near_txt=b"The pump starts at six.", far_txt=b"Rent is due in May.")
+    app = opened("2_Knowledge")
+    app.session_state["knowledge.try"] = True
+    app.run()
+    field(app, "Question").set_value("When does the pump start?")
+    press(app, "Search")
+    assert "1. near.txt" in words(app) and "reranker" not in words(app)
+    tick(app).check()
+    press(app, "Search")
+    assert "No server that reranks is chosen." in words(app) and "on the Settings page" in words(app)
+    with running_rerank_server() as server:
+        services.servers.add_remote("order", server.url)
+        services.choose(reranker="order")
+        press(app, "Search")
+        said = words(app)
+        assert "1. far.txt" in said and "reranker 0.000" in said and "reranker -2.000" in said and "reranking " in said
+        server.set("server_error")
+        press(app, "Search")
+        assert "Not reranked:" in words(app) and "CUDA out of memory" in words(app) and "1. near.txt" in words(app)
+        fresh = opened("2_Knowledge")
+        fresh.session_state["knowledge.try"] = True
+        fresh.run()
+        assert tick(fresh).value is True, "by default, where one is chosen"
+        tick(app).uncheck()
+        press(app, "Search")
+        assert "Not reranked:" not in words(app) and "1. near.txt" in words(app)
+
+
+def tick(app: AppTest) -> Checkbox:
+    return next(box for box in app.checkbox if box.label == "Rerank")
 
 
 def test_an_empty_question_is_refused_in_the_box(services: Services, reader: Reader) -> None:

@@ -12,6 +12,7 @@ from services.app import Services
 from services.core.settings import Settings
 from tests.app.pages import field, labels, opened, press, speak, words
 from tests.fakes.receiver import receiver
+from tests.fakes.rerank_server import running_rerank_server
 from ui import wiring
 
 
@@ -47,6 +48,41 @@ def test_the_defaults_come_back(services: Services) -> None:
     press(app, "Back to the defaults")
     assert (services.product.top_k, services.product.temperature) == (6, 0.7)
     assert field(app, "Temperature").value == 0.7
+
+
+def test_a_reranker_is_chosen_from_the_servers_that_can(services: Services) -> None:
+    assert "No server here can rerank yet" in words(opened("7_Settings"))
+    services.servers.create("chats", "llama.cpp", {"model": "/models/chat.gguf"})
+    with running_rerank_server() as server:
+        services.servers.add_remote("order", server.url, model="bge")
+        app = opened("7_Settings")
+        assert "can rerank yet" not in words(app)
+        assert field(app, "Reranker").options == ["none", "order · bge · ready"]
+        field(app, "Reranker").set_value("order")
+        press(app, "Save")
+        assert services.product.reranker == "order" and len(server.asked) == 1
+        assert field(opened("7_Settings"), "Reranker").value == "order"
+    services.servers.remove("order")
+    app = opened("7_Settings")
+    assert "no server named “order” any more: nothing is reranked" in words(app)
+    assert field(app, "Reranker").options[-1] == "order (there is no such server any more)"
+    field(app, "Passages to search for").set_value(11)
+    press(app, "Save")
+    assert services.product.top_k == 11, "other settings can be saved beside it"
+    press(app, "Back to the defaults")
+    assert services.product.reranker == ""
+    assert "重排序模型" in [box.label for box in speak(opened("7_Settings"), "zh_CN").selectbox]
+
+
+def test_a_server_that_does_not_rerank_is_not_chosen(services: Services) -> None:
+    with running_rerank_server("not_offered") as server:
+        services.servers.add_remote("box", server.url)
+        app = opened("7_Settings")
+        field(app, "Reranker").set_value("box")
+        field(app, "Passages to search for").set_value(11)
+        press(app, "Save")
+    assert 'role="alert"' in words(app) and "offers nothing at /v1/rerank" in words(app) and not app.toast
+    assert (services.product.reranker, services.product.top_k) == ("", 6)
 
 
 def test_each_startup_setting_tells_its_value_and_who_set_it(tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ class Shell:
         assert done.exit_code == 0, done.stderr
         return done.stdout
 
+    def aside(self, *words: str) -> str:
+        """What a command that does its work tells people on stderr, in English."""
+        done = self._run(*words, "--lang", "en")
+        assert done.exit_code == 0, done.stderr
+        return done.stderr
+
     def error(self, *words: str) -> dict[str, str]:
         """The error that a command ends with, as JSON; nothing else is printed."""
         done = self._run(*words, "--json")

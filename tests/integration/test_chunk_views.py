@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.app import Services, _search, bootstrap
+from services.app import Services, bootstrap
 from services.chat.ports import Filters
 from services.chat.prompts import shown
 from services.core.errors import DocumentNotFound, IllegalTransition, InvalidValue, NoServer
@@ -20,8 +19,10 @@ from services.knowledge.chunking.registry import chunker_spec, wished_spec
 from services.knowledge.embedders.registry import Embedders
 from services.knowledge.ingest import Ingest
 from services.knowledge.loaders.reader import Reader
+from services.knowledge.reranking import no_reranker
 from services.knowledge.samples import plain_samples
 from services.knowledge.types import Extracted, RevisionKey
+from services.searching import search_bases
 from services.store.bases import BaseRecord
 from services.store.product import ProductSettings
 from tests.fakes.embedder import HashEmbedder
@@ -53,7 +54,7 @@ def ingested(services: Services, base: BaseRecord, name: str, text: str) -> None
 
 
 def asked(services: Services, base: BaseRecord, question: str, top_k: int = 4) -> Any:
-    return partial(_search, services.knowledge)([base.id], question, top_k, Filters()).passages
+    return search_bases(services.knowledge, no_reranker, [base.id], question, top_k, Filters()).passages
 
 
 def test_stored_chunks_are_what_a_view_of_the_same_spec_shows(services: Services) -> None:
