@@ -3,7 +3,7 @@
 import streamlit as st
 
 from services.core.i18n import N_
-from ui import api_snippets, bases, documents, embedders, errors, feedback, frame, rebuilding, transfer
+from ui import api_snippets, bases, documents, embedders, errors, feedback, frame, rated, rebuilding, transfer
 from ui.chunks import view
 from ui.i18n import _
 from ui.search_box import try_search
@@ -54,6 +54,7 @@ with frame.page(N_("Knowledge")) as services:
     if summary.counts.documents:
         try_search(services, summary.base)
         documents.document_list(services, summary)
+        rated.rated_list(services, summary.base.id)
         feedback.golden_list(services, summary.base.id)
         upkeep(services, summary.base)
     else:

@@ -122,6 +122,10 @@ def _passage(number: int, base: BaseRecord, hit: Hit) -> Passage:
         rerank_score=hit.rerank_score,
         base_id=base.id,
         base_name=base.name,
+        dense_rank=hit.dense_rank,
+        lexical_rank=hit.lexical_rank,
+        cosine=hit.cosine,
+        share=hit.share,
     )
 
 

@@ -10,7 +10,7 @@ from services.app import Services
 from services.chat.ports import Passage
 from services.chat.turns import passages_of
 from services.store.conversations import TurnRecord
-from services.store.feedback import BAD, GOOD, GoldenRecord
+from services.store.feedback import BAD, GOOD, UNSAID, GoldenRecord
 from ui import errors
 from ui.document_choice import offered, there
 from ui.i18n import _, ngettext
@@ -20,19 +20,29 @@ THUMBS = (BAD, GOOD)
 LOOK: Final = "thumbs"
 
 
-def thumbs(services: Services, owner: str, turn: TurnRecord) -> None:
-    """Thumbs, and a button that opens the comment."""
+def thumbs(services: Services, owner: str, turn: TurnRecord) -> bool:
+    """Thumbs, and a button that opens the comment; whether something was said of the answer."""
     known, key = services.feedback.of(owner, turn.id), f"thumbs-{turn.id}"
 
     def rate() -> None:
         chosen = st.session_state.get(key)
-        if chosen is not None:
-            comment = known.comment if known else ""
-            errors.attempt(services.feedback.rate, owner, turn.id, THUMBS[chosen], comment)
+        verdict = UNSAID if chosen is None else THUMBS[chosen]
+        errors.attempt(services.feedback.rate, owner, turn.id, verdict, known.comment if known else "")
 
-    st.feedback(LOOK, key=key, default=THUMBS.index(known.verdict) if known else None, on_change=rate)
+    default = THUMBS.index(known.verdict) if known and known.verdict else None
+    st.feedback(LOOK, key=key, default=default, on_change=rate)
     if icon_button(_("Comment on this answer"), ":material/rate_review:", key=f"comment-{turn.id}"):
         _comment_dialog(services, owner, turn)
+    return known is not None
+
+
+def who_reads_it() -> None:
+    """Say quietly who can read what was said of an answer."""
+    safe_text(
+        _("Those who look after this installation can read the question, the answer and what you say of it."),
+        muted=True,
+        small=True,
+    )
 
 
 def golden_list(services: Services, base_id: str) -> None:
@@ -68,6 +78,7 @@ def _comment_form(services: Services, owner: str, turn: TurnRecord) -> None:
         comment = st.text_area(
             _("What is good or wrong about it?"), value=known.comment if known else "", key=f"comment-text-{turn.id}"
         )
+        who_reads_it()
         golden = False
         passages: list[int] = []
         documents: list[dict[str, Any]] = []
@@ -80,7 +91,7 @@ def _comment_form(services: Services, owner: str, turn: TurnRecord) -> None:
         if golden:
             passages, documents = _right(services, turn)
         if st.button(_("Save"), type="primary", key=f"comment-save-{turn.id}"):
-            services.feedback.rate(owner, turn.id, known.verdict if known else BAD, comment)
+            services.feedback.rate(owner, turn.id, known.verdict if known else UNSAID, comment)
             if golden:
                 services.feedback.save_golden(owner, turn.id, passages=passages, documents=documents, comment=comment)
             st.rerun()

@@ -6,13 +6,25 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from services.chat.checking.answers import CHECKS
-from services.chat.turns import passages_of
+from services.chat.rows import shared_link
+from services.chat.turns import FOUND, passages_of
 from services.core.errors import ConversationNotFound, InvalidValue
 from services.core.i18n import N_
 from services.store.conversations import ConversationRows, TurnRecord, TurnRows
-from services.store.feedback import BAD, GOOD, FeedbackRecord, FeedbackRows, GoldenRecord, GoldenRows
+from services.store.feedback import (
+    BAD,
+    GOOD,
+    UNSAID,
+    FeedbackRecord,
+    FeedbackRows,
+    GoldenRecord,
+    GoldenRows,
+    RatedAnswer,
+)
 
 COMMENT_LIMIT = 4000
+VERDICT_WORDS = {GOOD: N_("good"), BAD: N_("bad"), UNSAID: N_("comment")}
+"""What each verdict is called; without a thumb there is a comment alone."""
 
 
 class Feedback:
@@ -26,16 +38,38 @@ class Feedback:
         self._feedback = feedback
         self._golden = golden
 
-    def rate(self, owner_id: str, turn_id: str, verdict: str, comment: str = "") -> FeedbackRecord:
-        """Note what an owner thinks of an answer of hers. Raises: ConversationNotFound, InvalidValue."""
+    def rate(self, owner_id: str, turn_id: str, verdict: str, comment: str = "") -> FeedbackRecord | None:
+        """Note what an owner thinks of an answer of hers, in place of what she thought before.
+
+        Args:
+            verdict: good, bad, or empty: only the comment is kept, and without one nothing is.
+        Raises: ConversationNotFound, InvalidValue.
+        """
         self._turn(owner_id, turn_id)
-        if verdict not in (GOOD, BAD):
+        if verdict not in (GOOD, BAD, UNSAID):
             raise InvalidValue(field="verdict", value=verdict, reason=N_("it must be good or bad"))
-        return self._feedback.put(turn_id, owner_id, verdict, comment.strip()[:COMMENT_LIMIT])
+        said = comment.strip()[:COMMENT_LIMIT]
+        if not verdict and not said:
+            self._feedback.take_back(turn_id, owner_id)
+            return None
+        return self._feedback.put(turn_id, owner_id, verdict, said)
 
     def of(self, owner_id: str, turn_id: str) -> FeedbackRecord | None:
         """What an owner thinks of an answer; None where she has not said."""
         return self._feedback.of(turn_id, owner_id)
+
+    def rated(self, base_id: str | None = None, verdict: str | None = None) -> Sequence[RatedAnswer]:
+        """Answers that people have rated or commented on, the newest first.
+
+        Args:
+            base_id: only those that were asked of this base.
+            verdict: only those with this one; empty: those with a comment alone.
+        """
+        return [
+            one
+            for one in self._feedback.rated()
+            if (base_id is None or base_id in {base["id"] for base in one.bases}) and verdict in (None, one.verdict)
+        ]
 
     def save_golden(
         self,
@@ -61,9 +95,9 @@ class Feedback:
             turn_id=turn.id,
             question=turn.question,
             bases=turn.bases,
-            retrieved=rows,
+            retrieved=_hits(turn, rows),
             expected=[*expected, *documents],
-            trace=_trace(turn),
+            trace={**_trace(turn), "prompt": self._turns.prompt(turn.id)},
             comment=comment.strip()[:COMMENT_LIMIT],
         )
 
@@ -96,14 +130,45 @@ def golden_row(record: GoldenRecord) -> dict[str, Any]:
     }
 
 
-def _trace(turn: TurnRecord) -> dict[str, Any]:
+def rated_row(one: RatedAnswer) -> dict[str, Any]:
+    """A rated answer as JSON values; `link` leads to its conversation where that is shared."""
     return {
+        "turn_id": one.turn_id,
+        "conversation_id": one.conversation_id,
+        "owner": one.owner_id,
+        "link": shared_link(one.share_token),
+        "verdict": one.verdict or None,
+        "comment": one.comment,
+        "rated_at_ms": one.updated_at_ms,
+        "mode": one.mode,
+        "question": one.question,
+        "answer": one.answer,
+        "bases": one.bases,
+        "server": one.server_name,
+        "model": one.model,
+    }
+
+
+def _hits(turn: TurnRecord, shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All hits of the search by rank, `shown` with the text that the model was shown; of older turns only those."""
+    by_number = {row["number"]: {**row, "shown": True} for row in shown}
+    hits = turn.settings.get(FOUND) or shown
+    return [by_number.get(hit["number"]) or {**hit, "shown": False} for hit in hits]
+
+
+def _trace(turn: TurnRecord) -> dict[str, Any]:
+    error = {"code": turn.error_code, "params": turn.error_params} if turn.error_code else None
+    return {
+        "standalone": turn.standalone,
         "answer": turn.answer,
+        "reasoning": turn.reasoning,
         "mode": turn.mode,
         "state": turn.state,
+        "error": error,
+        "notes": turn.notes,
         "server": turn.server_name,
         "model": turn.model,
-        "settings": {name: value for name, value in turn.settings.items() if name != CHECKS},
+        "settings": {name: value for name, value in turn.settings.items() if name not in (CHECKS, FOUND)},
         "checks": turn.settings.get(CHECKS, []),
         "timings_ms": turn.timings_ms,
         "prompt_tokens": turn.prompt_tokens,

@@ -28,6 +28,14 @@ class Passage(PromptPassage):
     found_start: int | None = None
     """Where the chunk begins that was found, within a passage that shows more around it; None: the passage itself."""
     found_end: int | None = None
+    dense_rank: int | None = None
+    """Its rank by vectors; None: they did not bring it."""
+    lexical_rank: int | None = None
+    """The same by words."""
+    cosine: float | None = None
+    """How near its vector is to the question's; None where that is not known."""
+    share: float | None = None
+    """What its words bring, of the most that the question's can; None where that is not known."""
 
     @property
     def found(self) -> tuple[int, int]:
@@ -39,6 +47,10 @@ class Passage(PromptPassage):
     def row(self) -> dict[str, Any]:
         """As stored with the turn."""
         return asdict(self)
+
+    def hit_row(self) -> dict[str, Any]:
+        """Which chunk it is and how it was found, without its text."""
+        return {name: value for name, value in self.row().items() if name not in ("text", "context")}
 
 
 @dataclass(frozen=True, slots=True)

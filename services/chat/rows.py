@@ -44,6 +44,11 @@ def answer_row(turn: TurnRecord) -> dict[str, Any]:
     }
 
 
+def shared_link(token: str | None) -> str | None:
+    """Where a conversation can be read that its owner has shared; None where she has not."""
+    return f"/Chat?shared={token}" if token else None
+
+
 def _searched(base: Mapping[str, Any]) -> dict[str, Any]:
     """A base that was searched; `words_only` says why vectors could not be."""
     away = base.get("words_only")

@@ -10,6 +10,8 @@ ATTACHED = "attached"
 """In a turn's settings: its marks were attached here, not written by the model."""
 MOVED = "moved"
 """In a turn's settings: the passages to which marks were moved from one that did not say the sentence."""
+FOUND = "found"
+"""In a turn's settings: all hits of its search without their texts, also those for which there was no room."""
 TITLE_CHARACTERS = 60
 
 

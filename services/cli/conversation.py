@@ -9,6 +9,7 @@ import typer
 
 from services.app import Services
 from services.chat.exporting import FORMATS, as_json, as_markdown, conversation_row, head_row
+from services.chat.rows import shared_link
 from services.cli.output import failing_well, speaker, write_file
 from services.core.errors import ConversationNotFound, InvalidValue, PathNotFound
 from services.core.i18n import N_
@@ -85,7 +86,7 @@ def share(
         talk, _ = _found(services, id)
         if back:
             services.conversations.unshare(talk.owner_id, talk.id)
-        link = None if back else f"/Chat?shared={services.conversations.share(talk.owner_id, talk.id)}"
+        link = None if back else shared_link(services.conversations.share(talk.owner_id, talk.id))
         speaker.emit({"id": talk.id, "link": link}, lambda: typer.echo(link or ""))
 
 

@@ -19,6 +19,7 @@ from services.cli.ask import ask
 from services.cli.conversation import conversation
 from services.cli.diagnose import diagnose
 from services.cli.engine import engine
+from services.cli.feedback import feedback
 from services.cli.golden import golden
 from services.cli.gpus import gpus
 from services.cli.kb import kb
@@ -45,6 +46,7 @@ kb.command()(rebuild)
 app.add_typer(kb, name="kb")
 app.add_typer(server, name="server")
 app.add_typer(engine, name="engine")
+app.add_typer(feedback, name="feedback")
 app.add_typer(golden, name="golden")
 app.add_typer(model, name="model")
 app.add_typer(ollama, name="ollama")

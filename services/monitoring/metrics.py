@@ -63,6 +63,8 @@ class Metrics:
         self._ingest(sheet)
         self._api(sheet)
         sheet.gauge("lectern_chat_turns_live", "Questions that are being answered.", self._turns.live)
+        for verdict, count in self._store.feedback.counts(self._machine_id).items():
+            sheet.gauge("lectern_chat_feedback", "Answers that people rated.", count, verdict=verdict or "none")
         return sheet.families()
 
     def _sampler(self, sheet: Sheet) -> None:

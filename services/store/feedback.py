@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import func, select
+
 from services.core.clock import now_ms
 from services.store import schema
 from services.store.database import upsert
 from services.store.records import Rows, new_id
 
-GOOD, BAD = "good", "bad"
+GOOD, BAD, UNSAID = "good", "bad", ""
+"""Verdicts; `UNSAID`: there is a comment alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRecord:
-    """What an owner thinks of an answer; `verdict` is good or bad."""
+    """What an owner thinks of an answer; `verdict` is good, bad, or empty for a comment alone."""
 
     id: str
     turn_id: str
@@ -25,6 +28,26 @@ class FeedbackRecord:
     comment: str
     created_at_ms: int
     updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RatedAnswer:
+    """An answer with what its owner thinks of it, for those who look after documents and models."""
+
+    turn_id: str
+    conversation_id: str
+    owner_id: str
+    share_token: str | None
+    """What the link to the conversation ends in, where its owner has shared it."""
+    verdict: str
+    comment: str
+    updated_at_ms: int
+    mode: str
+    question: str
+    answer: str
+    bases: list[dict[str, Any]]
+    server_name: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,33 @@ class FeedbackRows(Rows[FeedbackRecord]):
     def of(self, turn_id: str, owner_id: str) -> FeedbackRecord | None:
         """What an owner thinks of an answer."""
         return self._one(self.table.c.turn_id == turn_id, self.table.c.owner_id == owner_id)
+
+    def take_back(self, turn_id: str, owner_id: str) -> None:
+        """Forget what an owner thinks of an answer."""
+        mine = (self.table.c.turn_id == turn_id) & (self.table.c.owner_id == owner_id)
+        with self.database.transaction() as connection:
+            connection.execute(self.table.delete().where(mine))
+
+    def rated(self) -> list[RatedAnswer]:
+        """Everything that people think, with the answers, the newest first."""
+        said, turns, talks = self.table.c, schema.turns.c, schema.conversations.c
+        joined = self.table.join(schema.turns, turns.id == said.turn_id)
+        joined = joined.join(schema.conversations, talks.id == turns.conversation_id)
+        columns = [said.turn_id, turns.conversation_id, said.owner_id, talks.share_token]
+        columns += [said.verdict, said.comment, said.updated_at_ms]
+        columns += [turns.mode, turns.question, turns.answer, turns.bases, turns.server_name, turns.model]
+        found = select(*columns).select_from(joined).order_by(said.updated_at_ms.desc(), said.id)
+        with self.database.reading() as connection:
+            return [RatedAnswer(*row) for row in connection.execute(found)]
+
+    def counts(self, machine_id: str) -> dict[str, int]:
+        """How many answers of a machine have each verdict now."""
+        turns = schema.turns
+        rated = self.table.join(turns, turns.c.id == self.table.c.turn_id)
+        counted = select(self.table.c.verdict, func.count()).select_from(rated).group_by(self.table.c.verdict)
+        with self.database.reading() as connection:
+            found = {row[0]: row[1] for row in connection.execute(counted.where(turns.c.machine_id == machine_id))}
+        return {verdict: found.get(verdict, 0) for verdict in (GOOD, BAD, UNSAID)}
 
 
 class GoldenRows(Rows[GoldenRecord]):

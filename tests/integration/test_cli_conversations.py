@@ -109,6 +109,31 @@ def test_golden_questions_are_listed_by_base_and_exported_with_their_traces(
     assert shell.usage("golden", "export") == 2
 
 
+def test_what_people_think_of_answers_is_listed_and_exported(
+    shell: Shell, tmp_path: Path, chat_server: ChatServer
+) -> None:
+    assert shell.json("feedback", "list") == [] and shell.text("feedback", "list") == ""
+    for base, question in {"Garden": "Why?", "花园": "为什么？"}.items():
+        _golden(shell, chat_server, base, question)
+    services = bootstrap(load(home=shell.home, embedded=False))
+    second, first = (services.chat.turns(OWNER, talk.id)[0] for talk in services.chat.conversations(OWNER))
+    services.feedback.rate(OWNER, first.id, "bad", "Not so.")
+    services.feedback.rate(OWNER, second.id, "", "好问题")
+    services.close()
+    assert [row["question"] for row in shell.json("feedback", "list")] == ["为什么？", "Why?"]
+    [row] = shell.json("feedback", "list", "--base", "Garden")
+    assert (row["turn_id"], row["verdict"], row["comment"], row["link"]) == (first.id, "bad", "Not so.", None)
+    assert row["answer"] == first.answer and row["conversation_id"] == first.conversation_id
+    assert [row["verdict"] for row in shell.json("feedback", "list", "--verdict", "none")] == [None]
+    assert shell.json("feedback", "list", "--verdict", "good") == []
+    assert f"{first.id}  差评  Why?\n    Not so.\n" in shell.text("feedback", "list", "--lang", "zh")
+    file = tmp_path / "feedback.jsonl"
+    assert shell.json("feedback", "export", str(file)) == {"file": str(file), "answers": 2}
+    assert [json.loads(line) for line in file.read_text("utf-8").splitlines()] == shell.json("feedback", "list")
+    assert shell.error("feedback", "list", "--verdict", "fair")["code"] == "invalid_value"
+    assert shell.error("feedback", "export", str(tmp_path / "no" / "where.jsonl"))["code"] == "invalid_value"
+
+
 def _golden(shell: Shell, chat_server: ChatServer, base: str, question: str) -> str:
     """Ask a new base something that it has nothing about, and keep the answer; the id of what was kept."""
     services = bootstrap(load(home=shell.home, embedded=False))

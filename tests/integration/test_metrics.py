@@ -250,6 +250,21 @@ def test_turns_are_counted_once_when_they_end(services: Services) -> None:
         services.store.turns.update(growing.id, stop_requested=True)  # touched again, counted no more
 
 
+def test_rated_answers_are_counted_as_they_are_now(services: Services) -> None:
+    metrics, (first, second) = metrics_of(services), [asked(services, **ANSWERED) for _ in range(2)]
+    rows = services.store.feedback
+    rows.put(first.id, "me", "good", "")
+    rows.put(second.id, "me", "", "Hm.")
+    assert scrape(metrics).named("lectern_chat_feedback") == {
+        'lectern_chat_feedback{verdict="good"}': 1,
+        'lectern_chat_feedback{verdict="bad"}': 0,
+        'lectern_chat_feedback{verdict="none"}': 1,
+    }
+    rows.put(first.id, "me", "bad", "")
+    rows.take_back(second.id, "me")
+    assert list(scrape(metrics).named("lectern_chat_feedback").values()) == [0, 1, 0]
+
+
 def test_deleting_conversations_takes_nothing_from_a_counter(services: Services) -> None:
     metrics = metrics_of(services)
     turns = [asked(services, **ANSWERED) for _ in range(3)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.chat.feedback import Feedback, golden_row
+from services.chat.feedback import Feedback, golden_row, rated_row
 from services.core.errors import ConversationNotFound, InvalidValue
 from services.store import StateStore
 from services.store.conversations import TurnRecord
@@ -59,6 +59,34 @@ def test_a_second_verdict_takes_the_place_of_the_first(store: StateStore, feedba
     assert found and (found.verdict, found.comment) == ("bad", "It is six.")
 
 
+def test_a_comment_may_stand_alone_and_what_is_taken_back_is_gone(store: StateStore, feedback: Feedback) -> None:
+    turn = answered(store)
+    feedback.rate("me", turn.id, "good", "Just so.")
+    feedback.rate("me", turn.id, "", "Just so.")
+    found = feedback.of("me", turn.id)
+    assert found and (found.verdict, found.comment) == ("", "Just so.")
+    assert feedback.rate("me", turn.id, "", " ") is None and feedback.of("me", turn.id) is None
+    assert feedback.rated() == []
+
+
+def test_whoever_looks_after_a_base_reads_what_people_think_of_its_answers(
+    store: StateStore, feedback: Feedback
+) -> None:
+    first, second = answered(store), answered(store)
+    feedback.rate("me", first.id, "bad", "It is six.")
+    feedback.rate("me", second.id, "good")
+    assert [one.turn_id for one in feedback.rated("b1")] == [second.id, first.id]
+    assert not feedback.rated("another base") and not feedback.rated(verdict="")
+    [one] = feedback.rated("b1", "bad")
+    row = rated_row(one)
+    assert (row["question"], row["answer"]) == ("When does the pump start?", "At seven [1].")
+    assert (row["verdict"], row["comment"], row["link"], row["owner"]) == ("bad", "It is six.", None, "me")
+    store.conversations.change(first.conversation_id, share_token="token")
+    assert rated_row(feedback.rated(verdict="bad")[0])["link"] == "/Chat?shared=token"
+    assert store.feedback.counts("here") == {"good": 1, "bad": 1, "": 0}
+    assert store.feedback.counts("elsewhere") == {"good": 0, "bad": 0, "": 0}
+
+
 def test_only_the_owner_rates_and_only_good_or_bad(store: StateStore, feedback: Feedback) -> None:
     turn = answered(store)
     with pytest.raises(ConversationNotFound):
@@ -67,6 +95,26 @@ def test_only_the_owner_rates_and_only_good_or_bad(store: StateStore, feedback: 
         feedback.save_golden("somebody else", turn.id)
     with pytest.raises(InvalidValue):
         feedback.rate("me", turn.id, "fair")
+
+
+def test_a_golden_question_has_all_that_is_needed_to_ask_it_again(store: StateStore, feedback: Feedback) -> None:
+    turn = answered(store)
+    hits = [{"number": number, "document": f"{number}.md", "dense_rank": number} for number in (1, 2, 3)]
+    changes = {"standalone": "When does the north pump start?", "reasoning": "Seven, I think."}
+    store.turns.update(turn.id, **changes, notes=[{"code": "cut"}], settings={**turn.settings, "found": hits})
+    store.turns.update(turn.id, error_code="upstream_timeout", error_params={"name": "box"})
+    store.turns.sent(turn.id, [{"kind": "question", "role": "user", "text": "When?", "joined": False, "tokens": 2}])
+    row = golden_row(feedback.save_golden("me", turn.id, passages=[1]))
+    assert [(hit["number"], hit["shown"], hit.get("text")) for hit in row["retrieved"]] == [
+        (1, True, "Pump"),
+        (2, True, "Pump"),
+        (3, False, None),
+    ]
+    trace = row["trace"]
+    assert (trace["standalone"], trace["reasoning"]) == (changes["standalone"], changes["reasoning"])
+    assert trace["notes"] == [{"code": "cut"}]
+    assert trace["error"] == {"code": "upstream_timeout", "params": {"name": "box"}}
+    assert [part["text"] for part in trace["prompt"]] == ["When?"] and trace["settings"] == {"top_k": 6}
 
 
 def test_a_golden_question_keeps_the_trace_after_its_conversation_is_gone(

@@ -14,7 +14,7 @@ from services.store.conversations import TurnRecord
 from ui import errors, history
 from ui.chat.copying import copy_button
 from ui.chat.inspect import sent_dialog
-from ui.feedback import thumbs
+from ui.feedback import thumbs, who_reads_it
 from ui.i18n import _
 from ui.waterfall import timing
 from ui.widgets import icon_button, safe_text
@@ -40,8 +40,10 @@ def actions(services: Services, owner: str, turn: TurnRecord, versions: Versions
         )
         if icon_button(_("What the model was sent"), ":material/data_object:", key=f"sent-{turn.id}"):
             sent_dialog(services, owner, turn)
-        thumbs(services, owner, turn)
+        rated = thumbs(services, owner, turn)
         timing(turn)
+    if rated:
+        who_reads_it()
 
 
 def question_editor(services: Services, owner: str, turn: TurnRecord) -> bool:
