@@ -39,14 +39,22 @@ def grounded_parts(
 
 def plain_parts(question: str, remembered: Remembered, system_prompt: str = "") -> list[Part]:
     """The prompt of a chat without documents: in the language in which the conversation began."""
-    first = remembered.exchanges[0].question if remembered.exchanges else question
-    language = question_language(first)
-    parts = [Part("instruction", "system", plain_instruction(language)), *_own(system_prompt)]
+    parts = [Part("instruction", "system", plain_instruction(_language(remembered, question))), *_own(system_prompt)]
     if remembered.summary:
-        parts.append(Part("summary", "system", _SUMMARY[language].format(text=remembered.summary), joined=True))
+        parts.append(Part("summary", "system", summary_line(remembered, question), joined=True))
     for exchange in remembered.exchanges:
         parts += [Part("memory", "user", exchange.question), Part("memory", "assistant", exchange.answer)]
     return [*parts, Part("question", "user", question.strip())]
+
+
+def summary_line(remembered: Remembered, question: str = "") -> str:
+    """The summary as a model is told it."""
+    return _SUMMARY[_language(remembered, question)].format(text=remembered.summary)
+
+
+def _language(remembered: Remembered, question: str) -> Language:
+    first = remembered.exchanges[0].question if remembered.exchanges else question
+    return question_language(first or remembered.summary)
 
 
 def _own(system_prompt: str) -> list[Part]:

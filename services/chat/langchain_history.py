@@ -3,46 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from services.chat.choices import Choices
+from services.chat.assembly import summary_line
+from services.chat.choices import Choices, Presets, settle
 from services.chat.conversations import Conversations
-from services.chat.memory import rememberable
-from services.chat.turns import CHAT
+from services.chat.parts import JOINT
+from services.chat.turns import CHAT, KNOWLEDGE
 from services.core.errors import ConversationNotFound, InvalidValue
 from services.core.i18n import N_
 from services.core.machine import this_process
-from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows
+from services.store import StateStore
+from services.store.conversations import ConversationRecord, TurnRecord
+from services.store.product import ProductSettings
 
 FOREIGN = "langchain"
 """What stands in place of a server's name, where a program has answered."""
 
 
-class ConversationHistory(BaseChatMessageHistory):
-    """The turns that are remembered, as messages; what is added becomes turns. `clear` only clears the memory.
+class Rooms(Protocol):
+    """What a history needs of the services; those that `bootstrap` joins have it all."""
 
-    An answer's passages, server and model stand in `additional_kwargs` and `response_metadata`.
+    @property
+    def store(self) -> StateStore: ...
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def presets(self) -> Presets: ...
+    @property
+    def product(self) -> ProductSettings: ...
+    @property
+    def machine_id(self) -> str: ...
+
+
+class ConversationHistory(BaseChatMessageHistory):
+    """What a chat remembers of a conversation, as messages; what is added becomes turns. `clear` only clears that.
+
+    As in the chat: the system prompt of the conversation or of its bases' presets, its strategy of memory with the
+    summary, and marks as the names of documents. An answer as it was written stands in `additional_kwargs` with its
+    passages, server and model in `response_metadata`.
     """
 
-    def __init__(
-        self, conversations: ConversationRows, turns: TurnRows, owner_id: str, conversation_id: str, machine_id: str
-    ) -> None:
-        self._conversations = conversations
-        self._turns = turns
-        self._owner_id = owner_id
+    def __init__(self, services: Rooms, conversation_id: str, owner_id: str | None = None) -> None:
+        """`owner_id`: refuse conversations of others; None: a program with this home may read them all."""
+        self._services = services
+        self._conversations = services.store.conversations
+        self._turns = services.store.turns
         self._id = conversation_id
-        self._machine_id = machine_id
+        self._owner_id = owner_id
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """What is remembered, the oldest first. Raises: ConversationNotFound."""
         talk = self._talk()
-        prompt = Choices.stored(talk.settings).system_prompt
-        found: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
-        for turn in rememberable(self._turns.path(talk.id, talk.head_id), talk.remembers_after):
-            found += [HumanMessage(turn.question, id=f"{turn.id}-question"), _answer(turn)]
+        memory = self._services.conversations.memory(talk.owner_id, talk.id, self._services.product)
+        told = [self._system_prompt(talk)]
+        if memory.summary:
+            told.append(summary_line(memory))
+        system = JOINT.join(part for part in told if part)
+        found: list[BaseMessage] = [SystemMessage(system)] if system else []
+        turns = {turn.id: turn for turn in self._turns.of(talk.id)}
+        for each in memory.exchanges:
+            found += [
+                HumanMessage(each.question, id=f"{each.turn_id}-question"),
+                _answer(turns[each.turn_id], each.answer),
+            ]
         return found
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
@@ -64,7 +92,14 @@ class ConversationHistory(BaseChatMessageHistory):
 
     def clear(self) -> None:
         """Remember nothing of what was said so far; the turns stay to be read."""
-        Conversations(self._conversations, self._turns).forget(self._owner_id, self._id)
+        self._services.conversations.forget(self._talk().owner_id, self._id)
+
+    def _system_prompt(self, talk: ConversationRecord) -> str:
+        chosen = Choices.stored(talk.settings)
+        all_bases = [base.id for base in self._services.store.bases.all()]
+        asked = chosen.base_ids or all_bases if chosen.mode == KNOWLEDGE else ()
+        merged = chosen.over(self._services.presets.of(asked))
+        return settle(merged, self._services.product, chosen.mode or CHAT).system_prompt
 
     def _ask(self, question: str) -> None:
         me = this_process()
@@ -76,7 +111,7 @@ class ConversationHistory(BaseChatMessageHistory):
             server_name=FOREIGN,
             model="",
             settings={},
-            machine_id=self._machine_id,
+            machine_id=self._services.machine_id,
             pid=me.pid,
             process_started_at=me.started_at,
         )
@@ -96,16 +131,16 @@ class ConversationHistory(BaseChatMessageHistory):
         )
 
     def _talk(self) -> ConversationRecord:
-        found = self._conversations.of(self._owner_id, self._id)
-        if found is None:
+        found = self._conversations.get(self._id)
+        if found is None or self._owner_id not in (None, found.owner_id):
             raise ConversationNotFound()
         return found
 
 
-def _answer(turn: TurnRecord) -> AIMessage:
+def _answer(turn: TurnRecord, remembered: str) -> AIMessage:
     return AIMessage(
-        turn.answer,
+        remembered,
         id=f"{turn.id}-answer",
-        additional_kwargs={"passages": turn.passages},
+        additional_kwargs={"answer": turn.answer, "passages": turn.passages},
         response_metadata={"server": turn.server_name, "model_name": turn.model},
     )
