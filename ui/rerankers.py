@@ -34,8 +34,8 @@ def choose(services: Services) -> str:
         safe_text(text, small=True)
     elif not rows:
         text = _(
-            "No server here can rerank yet. Start one with the engine “embeddings” and a reranker such as {model}, "
-            "or add one by its address.",
+            "No server here can rerank yet. Start one with a reranker such as {model} (engine “embeddings”, or "
+            "“llama.cpp” with a GGUF file and reranking switched on), or add one by its address.",
             model="BAAI/bge-reranker-v2-m3",
         )
         safe_text(text, muted=True, small=True)

@@ -19,6 +19,7 @@ from services.knowledge.embedders.registry import built_in
 from services.llm.protocol import Endpoint
 from services.llm.relay import Relay
 from services.serving.engines.registry import EMBEDDERS
+from services.serving.purposes import makes_text, only_reranks
 from services.serving.service import on_its_way
 from services.store.bases import BaseRecord
 from services.store.servers import ServerRecord
@@ -48,13 +49,13 @@ def embedder(services: Services, name: str) -> Embedder:
 
 def embeds(record: ServerRecord) -> bool:
     """Whether a server makes vectors."""
-    return record.engine in EMBEDDERS and record.spec.get("task") != "rerank"
+    return record.engine in EMBEDDERS and not only_reranks(record)
 
 
 def rows(services: Services) -> Iterator[dict[str, Any]]:
     """Everything that can be asked, as OpenAI lists models; what OpenAI does not know stands under `lectern`."""
     for record in services.servers.list():
-        kind = "embedding" if embeds(record) else "rerank" if record.engine in EMBEDDERS else "chat"
+        kind = "embedding" if embeds(record) else "chat" if makes_text(record) else "rerank"
         facts: dict[str, Any] = {"kind": kind, "state": record.state, "engine": record.engine, "model": record.model}
         yield _row(SERVER + record.name, record.created_at_ms, facts)
     for summary in services.knowledge.bases():
@@ -87,7 +88,7 @@ async def endpoint(services: Services, relay: Relay, record: ServerRecord) -> En
 
 def chats(record: ServerRecord, name: str) -> ServerRecord:
     """The same server, if it answers questions. Raises: InvalidValue."""
-    if record.engine in EMBEDDERS:
+    if not makes_text(record):
         raise InvalidValue(field="model", value=name, reason=N_("it makes no text"))
     return record
 

@@ -35,6 +35,8 @@ FILE_TYPES = {
     **{26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 38: "MXFP4"},
 }
 """`general.file_type` of GGUF files (llama.cpp, enum llama_ftype)."""
+POOLING_RANK = 4
+"""The `pooling_type` of a reranker (llama.cpp, enum llama_pooling_type)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,12 @@ def of_gguf(path: Path, name: str = "") -> Facts:
         return Facts("gguf", error=_unreadable(path, error))
     told = header.metadata
     licence, kind = told.get("general.license"), told.get("general.file_type")
-    pooled = f"{architecture.model_type}.pooling_type" in told or architecture.model_type in ("bert", "nomic-bert")
+    pooling = told.get(f"{architecture.model_type}.pooling_type")
+    pooled = pooling is not None or architecture.model_type in ("bert", "nomic-bert")
     return Facts(
         format="gguf",
         family=architecture.model_type,
-        use="embedder" if pooled else "chat",
+        use="reranker" if pooling == POOLING_RANK else "embedder" if pooled else "chat",
         parameters=sum(tensor.elements for tensor in header.tensors),
         quantisation=(FILE_TYPES.get(kind) if isinstance(kind, int) else None) or quantisation_of(name or path.name),
         context=architecture.context,

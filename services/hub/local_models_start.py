@@ -31,7 +31,8 @@ def start_choices(model: LocalModel, fit: Fit, *, gpus: int) -> tuple[str, dict[
         return "embeddings", {**choices, **({"task": "rerank"} if facts.use == "reranker" else {})}
     if facts.format == "gguf":
         length = fit.choices.get("max_model_len", LLAMACPP_CONTEXT)
-        return "llama.cpp", {**choices, "context": min(length, facts.context or length, LLAMACPP_CONTEXT)}
+        reranks = {"reranking": True} if facts.use == "reranker" else {}
+        return "llama.cpp", {**choices, "context": min(length, facts.context or length, LLAMACPP_CONTEXT), **reranks}
     if not gpus:
         return "transformers", choices
     parallel = {"tensor_parallel_size": fit.gpus} if fit.gpus > 1 else {}

@@ -9,17 +9,15 @@ from services.core.errors import ServerNotFound
 from services.core.vector_errors import RerankerAway
 from services.llm.protocol import Endpoint
 from services.llm.rerank import RerankModel
-from services.serving.engines.llamacpp import LlamaCpp
 from services.serving.engines.registry import EMBEDDERS, REMOTE
 from services.serving.engines.ssh import Ssh
 from services.serving.engines.vllm import Vllm
+from services.serving.purposes import only_reranks
 from services.serving.service import ServerService
 from services.serving.states import READY
-from services.serving.vectors import RERANK, why_away
+from services.serving.vectors import why_away
 from services.store.servers import ServerRecord
 
-LLAMA_CPP_FLAGS = ("--rerank", "--reranking")
-"""Without one of them a llama-server only chats."""
 MAYBE = (Vllm.key, REMOTE, Ssh.key)
 """Engines whose servers may rerank or not, as their model is: it shows when they are asked."""
 TRIAL = "Which is a fish?", ("The koi is a fish.", "Rent is due in May.")
@@ -35,7 +33,7 @@ class RerankServers:
     def offered(self) -> list[ServerRecord]:
         """The servers that may rerank: those that surely do come first."""
         able = [row for row in self._servers.list() if _may_rerank(row)]
-        return sorted(able, key=lambda row: row.engine in MAYBE)
+        return sorted(able, key=lambda row: not only_reranks(row))
 
     def named(self, name: str) -> ServerReranker | None:
         """The server of this name, however it is now; None where there is none."""
@@ -75,8 +73,5 @@ class ServerReranker:
 
 
 def _may_rerank(row: ServerRecord) -> bool:
-    if row.engine in EMBEDDERS:
-        return row.spec.get("task") in ("auto", RERANK)
-    if row.engine == LlamaCpp.key:
-        return any(flag in LLAMA_CPP_FLAGS for flag in row.spec.get("extra_args", ()))
-    return row.engine in MAYBE
+    """Whether it may be asked for scores: an embeddings server that is left to see what its model is may."""
+    return only_reranks(row) or row.engine in MAYBE or (row.engine in EMBEDDERS and row.spec.get("task") == "auto")

@@ -32,10 +32,11 @@ from services.serving.diagnosis import Diagnosis
 from services.serving.engine_metrics import Figures
 from services.serving.engines.llamacpp import LlamaCpp, LlamaCppSpec
 from services.serving.engines.protocol import Engine, Place, command_text
-from services.serving.engines.registry import EMBEDDERS, ENGINES, REMOTE
+from services.serving.engines.registry import ENGINES, REMOTE
 from services.serving.figures import FigureBook, Moment, row_of
 from services.serving.memory import Memory
 from services.serving.places import endpoint_of, folder_of
+from services.serving.purposes import makes_text
 from services.serving.spec import ManagedSpec, RemoteSpec
 from services.serving.states import AGAIN, AT_REST, COMING, DEMAND, FAILED, READY, REST, RUN, STOPPED, UNREACHABLE
 from services.serving.trial import SmokeResult, short_chat
@@ -240,14 +241,14 @@ class ServerService:
 
     def default(self) -> ServerRecord | None:
         """The server that answers where none is named: a ready one, the embedded first, else one that was unloaded."""
-        near = [row for row in self._rows.list() if self._within_reach(row) and row.engine not in EMBEDDERS]
+        near = [row for row in self._rows.list() if self._within_reach(row) and makes_text(row)]
         ready = [row for row in near if row.state == READY]
         first = next((row for row in ready if row.managed and row.name == EMBEDDED), ready[0] if ready else None)
         return first or next((row for row in near if row.spec.get("idle_minutes") and on_its_way(row)), None)
 
     def another(self, tried: Collection[str]) -> ServerRecord | None:
         """A ready server whose id is none of these, to ask in their place."""
-        near = (row for row in self._rows.list() if self._within_reach(row) and row.engine not in EMBEDDERS)
+        near = (row for row in self._rows.list() if self._within_reach(row) and makes_text(row))
         return next((row for row in near if row.state == READY and row.id not in tried), None)
 
     def to_ask(self, reference: str | None) -> ServerRecord:

@@ -12,13 +12,13 @@ from services.core.vector_errors import EmbedderAway, EmbedderGone
 from services.llm.embeddings import OpenAIEmbeddings
 from services.llm.protocol import Endpoint
 from services.serving.engines.registry import EMBEDDERS
+from services.serving.purposes import only_reranks
 from services.serving.service import ServerService
 from services.serving.states import COMING, DEMAND, FAILED, READY, STOPPED, STOPPING, WAITING
 from services.store.servers import ServerRecord
 
 QUICK_S, QUICK_RETRIES = 10.0, 0
 """For somebody who waits for the answer to a question."""
-RERANK = "rerank"
 KEPT = 32
 """Connections that are kept, beyond what one installation has."""
 
@@ -33,7 +33,7 @@ class EmbeddingServers:
 
     def offered(self) -> list[ServerRecord]:
         """The servers that may make vectors: those that surely do come first."""
-        able = [row for row in self._servers.list() if row.spec.get("task") != RERANK]
+        able = [row for row in self._servers.list() if not only_reranks(row)]
         return sorted(able, key=lambda row: row.engine not in EMBEDDERS)
 
     def reached(self, name: str, *, quick: bool = False, wake: bool = True) -> OpenAIEmbeddings:

@@ -160,6 +160,15 @@ def test_llamacpp_takes_an_installed_program_with_options_of_its_own() -> None:
         LlamaCpp().launch({**LLAMA, "extra_args": ["--jinja"]}, PLACE)
 
 
+def test_llamacpp_reads_a_text_in_one_batch_where_it_reranks() -> None:
+    packaged = LlamaCpp().launch({**LLAMA, "reranking": True}, PLACE).argv
+    assert packaged[-1] == "--reranking" and "--reranking" not in LlamaCpp().launch(LLAMA, PLACE).argv
+    installed = LlamaCpp().launch({**LLAMA, "reranking": True, "context": 600, "program": sys.executable}, PLACE).argv
+    assert "--reranking" in installed and installed[installed.index("--ubatch-size") + 1] == "600"
+    plain = LlamaCpp().launch({**LLAMA, "program": sys.executable}, PLACE).argv
+    assert "--reranking" not in plain and "--ubatch-size" not in plain
+
+
 def test_transformers_is_told_what_differs_from_its_defaults_and_nothing_else() -> None:
     argv = Transformers().launch(VLLM, PLACE).argv
     assert argv[3:] == ["--served-model-name", "qwen", "/models/qwen", "--host", "127.0.0.1", "--port", "4711"]

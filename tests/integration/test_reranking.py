@@ -137,12 +137,14 @@ def test_servers_that_may_rerank_are_offered_the_sure_ones_first(desk: Desk, ser
     servers.add_remote("far", server.url)
     servers.create("vllm", "vllm", {"model": "/models/reranker"})
     servers.create("chats", "llama.cpp", {"model": "/models/chat.gguf"})
-    ranks = {"model": "/models/rank.gguf", "program": "/usr/bin/true", "extra_args": ("--reranking",)}
-    servers.create("ranks", "llama.cpp", ranks)
+    servers.create("ranks", "llama.cpp", {"model": "/models/rank.gguf", "reranking": True})
     servers.create("embeds", "embeddings", {"model": "/models/e5", "task": "embed"})
     servers.create("cross", "embeddings", {"model": "/models/bge", "task": "rerank"})
+    servers.create("either", "embeddings", {"model": "/models/x"})
     servers.create("ollama", "ollama", {})
-    assert [row.name for row in desk.services.rerankers.offered()] == ["ranks", "cross", "far", "vllm"]
+    assert [row.name for row in desk.services.rerankers.offered()] == ["ranks", "cross", "far", "vllm", "either"]
+    assert [row.name for row in desk.services.embedding_servers.offered()][:2] == ["embeds", "either"]
+    assert not {"ranks", "cross"} & {row.name for row in desk.services.embedding_servers.offered()}
 
 
 def test_a_reranker_that_somebody_has_stopped_stays_so(desk: Desk) -> None:

@@ -32,6 +32,7 @@ def model(name: str = "Org/Small", source: Any = "lectern", **facts: Any) -> Loc
         (model(use="reranker"), Fit("fits"), 0, "embeddings", {"task": "rerank"}),
         (model("a/b-Q4_K_M.gguf", format="gguf"), Fit("fits"), 1, "llama.cpp", {"served_model_name": "b-Q4_K_M"}),
         (model("x.gguf", format="gguf", context=2048), Fit("fits"), 0, "llama.cpp", {"context": 2048}),
+        (model("r.gguf", format="gguf", use="reranker"), Fit("fits"), 0, "llama.cpp", {"reranking": True}),
         (model("qwen3:8b", "ollama", format="gguf"), Fit("fits"), 0, "ollama", {"model": "qwen3:8b"}),
     ],
 )

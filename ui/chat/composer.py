@@ -11,7 +11,7 @@ from services.app import Services
 from services.chat.choices import Choices
 from services.chat.turns import CHAT, KNOWLEDGE
 from services.core.phrases import state_word
-from services.serving.engines.registry import EMBEDDERS
+from services.serving.purposes import makes_text
 from services.store.conversations import ConversationRecord
 from ui import i18n
 from ui.chat import settings
@@ -96,7 +96,7 @@ def _bases(begun: Choices, key: str, names: Mapping[str, str]) -> tuple[str, ...
 
 
 def _server(services: Services, talk: ConversationRecord | None) -> str | None:
-    servers = {record.id: record for record in services.servers.list() if record.engine not in EMBEDDERS}
+    servers = {record.id: record for record in services.servers.list() if makes_text(record)}
     wanted = talk.server_id if talk else None
     picked: str | None = st.selectbox(
         _("Server"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from services.api.served import SERVER, embeds
-from services.serving.engines.registry import EMBEDDERS
+from services.serving.purposes import makes_text
 from services.store.servers import ServerRecord
 from ui import api_snippets, errors
 from ui.api_snippets import KEY
@@ -22,7 +22,7 @@ def through_lectern(record: ServerRecord, url: str) -> Mapping[str, str]:
     """What asks the server by its name, by the client's; empty where Lectern's API does not offer what it does."""
     if embeds(record):
         return api_snippets.vector_snippets(url, SERVER + record.name, QUESTION)
-    if record.engine in EMBEDDERS:
+    if not makes_text(record):
         return {}
     return api_snippets.chat_snippets(url, SERVER + record.name, QUESTION)
 
@@ -32,7 +32,7 @@ def direct(record: ServerRecord) -> Mapping[str, str]:
     url, keyed = str(record.url), bool(record.spec.get("api_key"))
     if embeds(record):
         return api_snippets.vector_snippets(url, record.model, QUESTION, keyed=keyed)
-    if record.engine in EMBEDDERS:
+    if not makes_text(record):
         body = {"model": record.model, "query": QUESTION, "documents": [QUESTION, "Good night"]}
         return {"curl": api_snippets.curl(f"{url}/rerank", body, keyed=keyed)}
     ollama = record.engine == "ollama"

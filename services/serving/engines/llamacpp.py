@@ -20,6 +20,9 @@ class LlamaCppSpec(ManagedSpec):
     context: int = Field(4096, ge=256, description=N_("context of one request, tokens"))
     parallel: int = Field(2, ge=1, description=N_("requests that are answered at a time"))
     gpu_layers: int = Field(-1, ge=-1, description=N_("layers that go to the GPU; -1: as many as fit"))
+    reranking: bool = Field(
+        False, description=N_("give scores of a question with each text instead of answers: for a reranker's file")
+    )
     threads: int = Field(
         0, ge=0, description=N_("threads that write answers; 0: all cores but one"), json_schema_extra=ADVANCED
     )
@@ -63,7 +66,8 @@ class LlamaCpp:
             "prompt-threads": chosen.threads or os.cpu_count() or 1,
         }
         program = [sys.executable, "-m", "services.serving.engines.llamacpp_server"]
-        return program + [part for key, value in options.items() for part in (f"--{key}", str(value))]
+        reranking = ["--reranking"] if chosen.reranking else []
+        return [*program, *(part for key, value in options.items() for part in (f"--{key}", str(value))), *reranking]
 
     def _installed(self, chosen: LlamaCppSpec, place: Place) -> list[str]:
         options = {
@@ -76,8 +80,11 @@ class LlamaCpp:
             "n-gpu-layers": 999 if chosen.gpu_layers < 0 else chosen.gpu_layers,
             "threads": _threads(chosen),
         }
+        if chosen.reranking:  # a text is read in one batch or not at all
+            options |= {"batch-size": chosen.context, "ubatch-size": chosen.context}
         argv = [part for key, value in options.items() for part in (f"--{key}", str(value))]
-        return [program_at(chosen.program, self.name), *argv, "--metrics", *chosen.extra_args]
+        reranking = ["--reranking"] if chosen.reranking else []
+        return [program_at(chosen.program, self.name), *argv, *reranking, "--metrics", *chosen.extra_args]
 
 
 def _threads(chosen: LlamaCppSpec) -> int:

@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
     for name in ("port", "context", "parallel", "threads", "prompt-threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--gpu-layers", type=int, default=-1)
+    parser.add_argument("--reranking", action="store_true")
     return parser.parse_args()
 
 
@@ -80,6 +81,10 @@ def _parameters(options: argparse.Namespace) -> object:
     parameters.cpuparams.n_threads = options.threads
     parameters.cpuparams_batch.n_threads = options.prompt_threads
     parameters.n_batch = BATCH_TOKENS
+    if options.reranking:
+        parameters.embedding = True
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+        parameters.n_batch = parameters.n_ubatch = options.context  # a text is read in one batch or not at all
     parameters.cache_ram_mib = PROMPT_CACHE_MIB
     parameters.endpoint_metrics = True
     parameters.sse_ping_interval = PING_S

@@ -18,4 +18,4 @@ ENGINES: Mapping[str, Engine] = {
 REMOTE = "remote"
 """Nothing to start: any OpenAI-compatible address."""
 EMBEDDERS = frozenset({Embeddings.key})
-"""They answer no questions: chats never choose them by themselves."""
+"""They answer no questions."""
