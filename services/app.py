@@ -21,6 +21,7 @@ from services.gpu.service import GpuService
 from services.hub.downloads import Downloads
 from services.hub.embedded import EmbeddedModel
 from services.hub.local_models import LocalModels
+from services.hub.packaged import CHAT_MODEL
 from services.hub.tokens import Tokens
 from services.knowledge.chunking.tools import OpenChatModel
 from services.knowledge.embedders import make_embedder
@@ -272,11 +273,12 @@ def _target(servers: ServerService, gpus: GpuService, preferences: Preferences, 
     chosen = product_settings(preferences).passage_tokens
     automatic = CPU_PASSAGE_TOKENS if record.managed and not gpus.now().gpus else PASSAGE_TOKENS
     slots = next((record.spec[name] for name in SLOTS if record.spec.get(name)), None)
+    doubts = CHAT_MODEL.doubts if record.managed and f"{record.model}.gguf" == CHAT_MODEL.file_name else {}
     if on_its_way(record):
         asleep = Endpoint(record.name, record.url or "", record.model, engine=record.engine)
         waiting = partial(servers.when_ready, record.id)
-        return Target(record.id, asleep, chosen or automatic, waiting, slots=slots)
-    return Target(record.id, servers.endpoint(record), chosen or automatic, slots=slots)
+        return Target(record.id, asleep, chosen or automatic, waiting, slots, doubts)
+    return Target(record.id, servers.endpoint(record), chosen or automatic, slots=slots, doubts=doubts)
 
 
 def _other(servers: ServerService, gpus: GpuService, preferences: Preferences, tried: Collection[str]) -> Target | None:

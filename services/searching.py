@@ -19,6 +19,8 @@ from services.store.bases import BaseRecord
 
 SEVERAL_TO_ONE = 3
 """Times as many hits are searched where several of them may be shown as one passage."""
+OUTSIDE = 3
+"""Passages that are named where the filters leave none."""
 FoundHit = tuple[BaseRecord, Hit]
 
 
@@ -51,12 +53,23 @@ def search_bases(
             away = error
         timings.update(watch.timings_ms)
     passages = [_passage(number, *found) for number, found in enumerate(hits[:top_k], 1)]
-    return Found([_searched(base, result) for base, result in results], passages, dict(timings), away)
+    bases = {base.id: _searched(base, result) for base, result in results}
+    left_out = (knowledge.base(base_id) for base_id in base_ids if base_id not in bases)
+    searched = [*bases.values(), *(SearchedBase(base.id, base.name, left_out=True) for base in left_out)]
+    outside = () if passages or not filters.any else _unfiltered(knowledge, base_ids, question)
+    return Found(searched, passages, dict(timings), away, outside)
+
+
+def _unfiltered(knowledge: KnowledgeService, base_ids: Sequence[str], question: str) -> tuple[Passage, ...]:
+    """The nearest passages of documents that the filters leave out."""
+    hits = _ranked(knowledge, _results(knowledge, base_ids, question, OUTSIDE, Filters()))
+    return tuple(_passage(number, *found) for number, found in enumerate(hits[:OUTSIDE], 1))
 
 
 def _results(
     knowledge: KnowledgeService, base_ids: Sequence[str], question: str, wanted: int, filters: Filters
 ) -> list[tuple[BaseRecord, SearchResult]]:
+    """What each base brings; a base that has none of the documents that were named is not searched."""
     results = []
     for base in map(knowledge.base, base_ids):
         narrowed = _narrowed(knowledge, base, filters)

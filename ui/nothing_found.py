@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import streamlit as st
 
-from services.chat.ports import Passage
-from services.chat.turns import passages_of
+from services.chat.turns import OUTSIDE, passages_of
+from services.knowledge.loaders.registry import format_name
 from services.store.conversations import TurnRecord
 from ui.flowing import one_line
 from ui.i18n import _, ngettext
@@ -25,7 +26,7 @@ def nothing_found(turn: TurnRecord, open_passage: Callable[[str, int], None]) ->
     """Say what was searched, with which filters, and offer the nearest passages."""
     with st.container(border=True, gap="xsmall", key=f"lectern-nothing-{turn.id}"):
         for base in turn.bases:
-            safe_text(_searched(base.get("name") or "", base.get("documents"), base.get("pending")), small=True)
+            safe_text(_searched(base), small=True)
         filters = _filters(turn.settings.get("filters") or {})
         if filters:
             safe_text(_("Only: {filters}", filters=" · ".join(filters)), small=True)
@@ -33,24 +34,33 @@ def nothing_found(turn: TurnRecord, open_passage: Callable[[str, int], None]) ->
         if nearest:
             safe_text(_("The nearest passages, which the model found no answer in:"), muted=True, small=True)
         for passage in nearest:
-            page = "" if passage.page is None else _(", page {page}", page=passage.page)
             st.button(
-                markdown_text(f"[{passage.number}] {passage.document}{page}: {_beginning(passage)}"),
+                markdown_text(f"[{passage.number}] {_place(passage.document, passage.page, passage.text)}"),
                 key=f"near-{turn.id}-{passage.number}",
                 type="tertiary",
                 on_click=open_passage,
                 args=(turn.id, passage.number),
             )
-        if not nearest:
+        outside = turn.settings.get(OUTSIDE, [])
+        if outside:
+            safe_text(_("Nothing within these filters. The nearest outside of them:"), muted=True, small=True)
+        for near in outside:
+            safe_text(_place(near["document"], near["page"], near["text"]), muted=True, small=True)
+        if not nearest and not outside:
             safe_text(_("No passage came near the question."), muted=True, small=True)
 
 
-def _beginning(passage: Passage) -> str:
-    text = one_line(plain_lines(passage.text, passage.document))
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+def _place(document: str, page: int | None, text: str) -> str:
+    """Where a passage stands, and how it begins."""
+    begins = one_line(plain_lines(text, document))
+    begins = begins if len(begins) <= SHOWN else begins[:SHOWN] + "…"
+    return document + ("" if page is None else _(", page {page}", page=page)) + ": " + begins
 
 
-def _searched(name: str, documents: int | None, pending: int | None) -> str:
+def _searched(base: Mapping[str, Any]) -> str:
+    name, documents, pending = base.get("name") or "", base.get("documents"), base.get("pending")
+    if base.get("left_out"):
+        return _("Not searched: {base} has none of the chosen documents", base=name)
     said = (
         _("Searched: {base}", base=name)
         if documents is None
@@ -61,9 +71,9 @@ def _searched(name: str, documents: int | None, pending: int | None) -> str:
     return said
 
 
-def _filters(filters: dict[str, object]) -> list[str]:
+def _filters(filters: Mapping[str, Any]) -> list[str]:
     documents, types = filters.get("documents") or (), filters.get("types") or ()
-    said = [str(one) for one in (*documents, *types)]  # type: ignore[misc]
+    said = [*documents, *map(format_name, types)]
     for field, words in (("since_ms", _("added since {date}")), ("until_ms", _("added before {date}"))):
         moment = filters.get(field)
         if isinstance(moment, int | float):

@@ -10,6 +10,7 @@ import streamlit as st
 from services.app import Services
 from services.core.i18n import N_
 from services.core.units import milliseconds_text
+from services.knowledge.loaders.registry import format_name
 from services.knowledge.notices import render as render_notice
 from services.knowledge.search_types import EVERYTHING, Fusion, SearchFilter, SearchMode, SearchOptions
 from services.knowledge.types import Hit, SearchResult
@@ -66,7 +67,7 @@ def _filter(services: Services, base: BaseRecord) -> SearchFilter:
     types = sorted({row.media_type for row in rows if row.media_type})
     with st.popover(_("Only some documents"), icon=":material/filter_alt:"):
         chosen = st.multiselect(_("Documents"), list(names), format_func=names.__getitem__, key="try.documents")
-        kinds = st.multiselect(_("Types"), types, key="try.types")
+        kinds = st.multiselect(_("Types"), types, format_func=format_name, key="try.types")
         days: Any = st.date_input(_("Added on these days"), value=[], key="try.days")
     if not chosen and not kinds and not days:
         return EVERYTHING

@@ -24,6 +24,7 @@ STEPS = {
     "first_token": N_("reading the prompt"),
     "generate": N_("writing the answer"),
     "check": N_("checking the sources"),
+    "doubt": N_("asking the model for doubts"),
     "judge": N_("asking the judge"),
 }
 """In the order in which they happen, one after the other."""

@@ -61,7 +61,7 @@ async def base_chunks(services: Services, caller: Caller, base: BaseRecord, aske
         told = {key: value for key, value in answer_row(turn).items() if key not in ALREADY_TOLD}
         counts = usage(turn.prompt_tokens, turn.completion_tokens)
         reason = "length" if any(each["code"] == CUT for each in turn.notes) else "stop"
-        ours = {"knowledge_base": base.name, **told, "standalone": turn.standalone, "notes": turn.notes}
+        ours = {"knowledge_base": base.name, **told, "standalone": turn.standalone}
         last_chunk = {**chat_chunk(id, asked.model, {}, reason), "lectern": ours}
         yield {**last_chunk, "usage": counts} if counts else last_chunk
     finally:

@@ -13,14 +13,16 @@ from services.chat.assembly import grounded_parts, plain_parts
 from services.chat.checking.verdicts import Similarity
 from services.chat.choices import Settled
 from services.chat.counting import Count, Counts, Models
+from services.chat.doubting import likelihood
 from services.chat.finishing import finished, nothing_found
 from services.chat.judging import Judge
 from services.chat.limits import answer_tokens
 from services.chat.memory import Remembered, exchange_of, rememberable, remembered
-from services.chat.notes import CUT, ELSEWHERE, LEFT_OUT, LOOPED, note
+from services.chat.notes import CUT, DOUBTED, ELSEWHERE, LEFT_OUT, LOOPED, note
 from services.chat.parts import Part, messages_of
 from services.chat.ports import Filters, OtherServers, PassageSearch, Target
 from services.chat.prompts import asked_line, fixed_messages, question_language
+from services.chat.refusals import refuses
 from services.chat.retrieval import fitted, retrieve
 from services.chat.rewriting import needs_context, rewritten
 from services.chat.running import Running
@@ -82,8 +84,7 @@ class Answering:
             with watch.step("total"):
                 state = self._produced(running, order, watch)
                 if state == "done":
-                    with watch.step("judge"):
-                        self._judge.judge(running)
+                    self._judge.judge(running, watch)
             outcome: dict[str, Any] = {"state": state}
         except AppError as error:
             outcome = {"state": "failed", "error_code": error.code, "error_params": error.params}
@@ -152,6 +153,9 @@ class Answering:
             running.note(note(LOOPED))
         with watch.step("check"):
             running.turn = finished(running.turn, self._similarity)
+        if running.turn.passages and target.doubts and not refuses(running.turn.answer):
+            with watch.step("doubt"):
+                _doubted(running, target, model, parts)
         return "done"
 
     def _grounded(
@@ -216,6 +220,16 @@ class Answering:
         talk = self._conversations.get(turn.conversation_id)
         path = self._turns.path(turn.conversation_id, turn.parent_id)
         return rememberable(path, talk.remembers_after if talk else None)
+
+
+def _doubted(running: Running, target: Target, model: ChatModel, parts: Sequence[Part]) -> None:
+    """Note where the model itself doubts that the passages answer the question."""
+    question = running.turn.standalone or running.turn.question
+    language = question_language(question)
+    if language in target.doubts:
+        sure = likelihood(model, parts, question, language, lambda: not running.stop.is_set())
+        if sure is not None and sure < target.doubts[language]:
+            running.note(note(DOUBTED))
 
 
 def _counted(count: Count, text: str) -> int:

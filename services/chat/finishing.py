@@ -10,7 +10,7 @@ from services.chat.checking.answers import CHECKS, check_answer
 from services.chat.checking.verdicts import Similarity
 from services.chat.ports import Found
 from services.chat.prompts import REFUSALS, Language
-from services.chat.turns import ATTACHED, MOVED, passages_of
+from services.chat.turns import ATTACHED, MOVED, OUTSIDE, passages_of
 from services.store.conversations import TurnRecord
 
 
@@ -32,5 +32,7 @@ def finished(turn: TurnRecord, similarity: Similarity | None = None) -> TurnReco
 
 
 def nothing_found(turn: TurnRecord, found: Found, language: Language) -> TurnRecord:
-    """The turn where no passage was found: that is said, and no model is asked."""
-    return replace(turn, answer=REFUSALS[language])
+    """The turn where no passage was found: that is said, with what lies outside the filters; no model is asked."""
+    outside = [{name: getattr(near, name) for name in ("document", "page", "text")} for near in found.outside]
+    settings = {**turn.settings, OUTSIDE: outside} if outside else turn.settings
+    return replace(turn, answer=REFUSALS[language], settings=settings)

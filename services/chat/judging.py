@@ -25,6 +25,7 @@ from services.chat.running import Running
 from services.chat.streaming import pumped
 from services.chat.turns import passages_of
 from services.chat.turnstile import Turnstile
+from services.core.clock import Stopwatch
 from services.core.errors import AppError
 from services.core.phrases import phrase
 from services.llm.protocol import ChatModel, Message, ReasoningDelta, Sampling, TextDelta
@@ -87,10 +88,11 @@ class Judge:
         self._models = models
         self._turnstile = turnstile
 
-    def judge(self, running: Running) -> None:
+    def judge(self, running: Running, watch: Stopwatch) -> None:
         """Judge the sentences of a finished answer; a stop ends that, and what was judged until then is kept.
 
-        Where the server cannot be asked the answer stands as the rules have checked it, and a note says why.
+        Where the server cannot be asked the answer stands as the rules have checked it, and a note says why. The step
+        `judge` is measured where one was asked.
         """
         server_id = self._chosen()
         due = [place for place, check in enumerate(checks_of(running.turn.settings)) if is_due(check)]
@@ -99,7 +101,8 @@ class Judge:
         running.change(state=JUDGING, progress_done=0, progress_total=len(due))
         running.write()
         try:
-            self._judged(running, server_id, due)
+            with watch.step("judge"):
+                self._judged(running, server_id, due)
         except AppError as error:
             running.note(note(UNJUDGED, reason=phrase(error.message, **error.params)))
 

@@ -11,7 +11,7 @@ from services.core.phrases import fill, phrase
 
 UNDERSTOOD_KNOWLEDGE, UNDERSTOOD_CHAT = "understood_knowledge", "understood_chat"
 ELSEWHERE, TRIMMED, CUT, LEFT_OUT, NO_BASE = "elsewhere", "trimmed", "cut", "left_out", "no_base"
-UNJUDGED, LOOPED, NOT_RERANKED = "unjudged", "looped", "not_reranked"
+UNJUDGED, LOOPED, DOUBTED, NOT_RERANKED = "unjudged", "looped", "doubted", "not_reranked"
 NOTES = {
     UNDERSTOOD_KNOWLEDGE: N_("Answered from the documents, because you wrote “{words}”."),
     UNDERSTOOD_CHAT: N_("Answered without the documents, because you wrote “{words}”."),
@@ -21,6 +21,7 @@ NOTES = {
     CUT: N_("The answer was cut off at its limit of {tokens} tokens."),
     UNJUDGED: N_("The sources were checked by rules only: the judge could not be asked. {reason}"),
     LOOPED: N_("The model began to repeat itself; its answer was ended there."),
+    DOUBTED: N_("The model itself doubts that the passages answer this question. Read them before you rely on it."),
     LEFT_OUT: N_("The oldest turns were not sent: there was no room for them ({turns})."),
     NOT_RERANKED: N_("Not reranked: passages keep the order that meaning and words give them. {reason}"),
 }

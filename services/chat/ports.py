@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from services.chat.prompts import PromptPassage
@@ -66,6 +66,11 @@ class Filters:
     until_ms: int | None = None
     """Added before."""
 
+    @property
+    def any(self) -> bool:
+        """Whether a document can be left out."""
+        return self != Filters()
+
 
 @dataclass(frozen=True, slots=True)
 class SearchedBase:
@@ -77,6 +82,8 @@ class SearchedBase:
     pending: int | None = None
     words_only: Mapping[str, Any] | None = None
     """Why it was searched by words only: code and params of an error; None: it was not."""
+    left_out: bool = False
+    """Whether it was not searched, for it has none of the documents that were named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class Found:
     timings_ms: dict[str, float]
     not_reranked: AppError | None = None
     """Why the order is not that of the reranker, where one is chosen."""
+    outside: Sequence[Passage] = ()
+    """The nearest passages that the filters leave out, where they leave none."""
 
 
 class PassageSearch(Protocol):
@@ -101,7 +110,8 @@ class Target:
     """A server to ask: its endpoint, and the most passage tokens it should be given to read.
 
     `when_ready` waits for a server that is still starting: it takes whether the asker has given up, and returns the
-    endpoint, or None then. `slots` is how many it answers at once, None where nobody knows.
+    endpoint, or None then. `slots` is how many it answers at once, None where nobody knows. `doubts` says when
+    its model doubts that passages answer a question; without any it is not asked that.
     """
 
     server_id: str
@@ -109,6 +119,7 @@ class Target:
     passage_cap: int
     when_ready: Callable[[Callable[[], bool]], Endpoint | None] | None = None
     slots: int | None = None
+    doubts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Servers(Protocol):

@@ -33,6 +33,7 @@ def answer_row(turn: TurnRecord) -> dict[str, Any]:
             for citation in checked_citations(turn)
         ],
         "checks": [check.row() for check in checks_of(turn.settings)],
+        "notes": turn.notes,
         "searched": [_searched(base) for base in turn.bases],
         "not_reranked": _not_reranked(turn),
         "passages": [passage.row() for passage in passages_of(turn)],
@@ -55,6 +56,7 @@ def _searched(base: Mapping[str, Any]) -> dict[str, Any]:
     rendered = from_row(away["code"], away["params"]).render() if away else None
     return {
         **{key: base.get(key) for key in ("id", "name", "documents", "pending")},
+        "left_out": bool(base.get("left_out")),
         "words_only": asdict(rendered) if rendered else None,
     }
 

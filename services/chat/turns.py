@@ -12,6 +12,8 @@ MOVED = "moved"
 """In a turn's settings: the passages to which marks were moved from one that did not say the sentence."""
 FOUND = "found"
 """In a turn's settings: all hits of its search without their texts, also those for which there was no room."""
+OUTSIDE = "outside"
+"""In a turn's settings: the nearest passages that its filters left out, where they left none."""
 TITLE_CHARACTERS = 60
 
 

@@ -8,7 +8,7 @@ import typer
 
 from services.chat.choices import Choices
 from services.chat.citations import Citation, cite
-from services.chat.notes import NOT_RERANKED, told, words_only_text
+from services.chat.notes import told, words_only_text
 from services.chat.rows import answer_row
 from services.chat.turns import KNOWLEDGE, passages_of
 from services.cli.conversation import OWNER
@@ -59,8 +59,7 @@ def _print(turn: TurnRecord, citations: list[Citation]) -> None:
         if base.get("words_only"):
             typer.echo(words_only_text(base, speaker.language), err=True)
     for note in turn.notes:
-        if note["code"] == NOT_RERANKED:
-            typer.echo(told(note, speaker.language), err=True)
+        typer.echo(told(note, speaker.language), err=True)
     typer.echo(turn.answer.strip())
     if citations:
         typer.echo()

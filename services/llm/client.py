@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -27,6 +27,10 @@ from services.llm.protocol import (
     TextDelta,
     Usage,
 )
+from services.llm.waiting import GivenUp, while_wanted
+
+TOP_TOKENS = 12
+"""Tokens that an answer could begin with; "yes" and "no" in all their forms are among so many."""
 
 # For an unknown server llama.cpp's form comes first: vLLM rejects it, while llama.cpp would count vLLM's as empty.
 _TOKENIZE_FORMS: dict[str, tuple[str, ...]] = {LLAMA_CPP: ("content",), "vllm": ("prompt",)}
@@ -50,6 +54,27 @@ class _Choice(BaseModel):
 class _Counts(BaseModel):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+
+class _Token(BaseModel):
+    token: str
+    logprob: float
+
+
+class _Place(BaseModel):
+    top_logprobs: list[_Token] = []
+
+
+class _Places(BaseModel):
+    content: list[_Place] | None = None
+
+
+class _Begun(BaseModel):
+    logprobs: _Places | None = None
+
+
+class _Beginning(BaseModel):
+    choices: list[_Begun]
 
 
 class _Progress(BaseModel):
@@ -107,6 +132,24 @@ class OpenAIChatModel:
         """
         line = Line()
         return StreamedAnswer(line, self._events(line, messages, sampling))
+
+    def first_token(self, messages: Sequence[Message], wanted: Callable[[], bool]) -> dict[str, float]:
+        """The likeliest tokens that the answer could begin with, and the natural logarithm of how likely each is.
+
+        Empty where the server does not tell, or where the answer is not wanted any more.
+        """
+        body: dict[str, Any] = {
+            "model": self._connection.model(),
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            **{"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": TOP_TOKENS},
+        }
+        url = self.endpoint.url + "/chat/completions"
+        try:
+            reply = while_wanted(lambda line: self._connection.asked("POST", url, _Beginning, body, line=line), wanted)
+        except GivenUp:
+            return {}
+        places = [place for choice in reply.choices[:1] if choice.logprobs for place in choice.logprobs.content or []]
+        return {each.token: each.logprob for place in places[:1] for each in place.top_logprobs}
 
     def _events(self, line: Line, messages: Sequence[Message], sampling: Sampling) -> Generator[Event]:
         prompt_tokens = completion_tokens = finish_reason = None

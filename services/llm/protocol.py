@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -101,4 +101,11 @@ class ChatModel(Protocol):
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> EventStream:
         """The answer as it comes. The last event is a Usage, unless the stream was closed before."""
+        ...
+
+    def first_token(self, messages: Sequence[Message], wanted: Callable[[], bool]) -> dict[str, float]:
+        """The likeliest tokens that the answer could begin with, and the natural logarithm of how likely each is.
+
+        Empty where the server does not tell, or where the answer is not wanted any more.
+        """
         ...

@@ -149,3 +149,16 @@ def test_where_nothing_was_found_it_is_said_what_was_searched(
     near = next(label for label in labels(app) if label.startswith(r"\[1\] pump\.md\:"))
     assert "starts at six" in marks(words(press(app, near)))[0]
     assert 'class="lectern-checks"' not in words(app)
+
+
+def test_where_the_filters_leave_nothing_the_page_says_so_and_what_lies_outside(
+    services: Services, base: BaseRecord
+) -> None:
+    begun = services.chat.ask(
+        LOCAL, "When does the pump start?", base_ids=[base.id], choices=Choices.of({"documents": ["sold.pdf"]})
+    )
+    turn = services.chat.wait(begun.id, 30)
+    app = opened("1_Chat", conversation=turn.conversation_id)
+    assert "Not searched: Garden has none of the chosen documents" in words(app)
+    assert "Only: sold.pdf" in words(app) and "Nothing within these filters" in words(app)
+    assert "pump.md: " in words(app) and "No passage came near" not in words(app)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import socket
 import threading
 from collections.abc import Iterator
@@ -123,12 +124,28 @@ class ChatModelContract:
         assert model.count_tokens("") == 0
         assert 0 < model.count_tokens("one word") < model.count_tokens("one word and 池塘 after it")
 
+    def test_tells_what_the_answer_could_begin_with(self, model: ChatModel) -> None:
+        first = model.first_token(QUESTION, lambda: True)
+        assert len(first) > 1 and all(logarithm <= 0 for logarithm in first.values())
+        assert 0 < sum(map(math.exp, first.values())) <= 1.001
+
 
 class TestOverAScriptedServer(ChatModelContract):
     @pytest.fixture(params=["llama.cpp", "vllm"])
     def model(self, server: ChatServer, request: pytest.FixtureRequest) -> ChatModel:
-        server.set(engine=request.param, answer="word " * 100, delay_s=0.005, context_length=300)
+        first = {"In": -0.2, "The": -2.0}
+        server.set(engine=request.param, answer="word " * 100, delay_s=0.005, context_length=300, first=first)
         return model_of(server)
+
+
+def test_a_server_that_does_not_tell_what_an_answer_could_begin_with_tells_nothing(server: ChatServer) -> None:
+    assert model_of(server).first_token(QUESTION, lambda: True) == {}
+
+
+def test_what_an_answer_could_begin_with_is_given_up_when_nobody_wants_it(server: ChatServer) -> None:
+    server.set(mode="hangs", first={"Yes": -0.1})
+    assert model_of(server).first_token(QUESTION, lambda: not server.doubts) == {}
+    server.wait_for(lambda server: server.doubts[0].closed_early)
 
 
 def test_streams_the_answer_piece_by_piece_and_ends_with_the_counts(server: ChatServer) -> None:

@@ -10,7 +10,8 @@
 or one character of Chinese) with `delay_s` before each. `engine` decides what the server has beyond OpenAI's API:
 "llama.cpp" (/props, /tokenize, prompt progress where it is asked for), "vllm" (/tokenize, max_model_len), "remote"
 (nothing).
-`api_key`: where given, every other key is refused.
+`api_key`: where given, every other key is refused. `first`: the logarithms of how likely an answer begins with which
+token, told to whoever asks for `logprobs`; None: not told.
 
 Modes (for /v1/chat/completions, some for every path; see `MODES`):
     normal            the answer
@@ -109,13 +110,14 @@ class ChatServer:
     context_length: int = 4096
     model: str = MODEL
     api_key: str = ""
+    first: dict[str, float] | None = None
     url: str = ""
     requests: list[Recorded] = field(default_factory=list)
 
     def set(self, **switches: Any) -> None:
-        """Change mode, answer, delay_s, engine, context_length, model or api_key for the requests to come."""
+        """Change mode, answer, delay_s, engine, context_length, model, api_key or first for the requests to come."""
         for name, value in switches.items():
-            if name not in ("mode", "answer", "delay_s", "engine", "context_length", "model", "api_key"):
+            if name not in ("mode", "answer", "delay_s", "engine", "context_length", "model", "api_key", "first"):
                 raise TypeError(f"the fake chat server has no switch {name}")
             if name == "mode" and value not in MODES:
                 raise ValueError(f"no such mode: {value}")
@@ -124,7 +126,13 @@ class ChatServer:
     @property
     def chats(self) -> list[Recorded]:
         """The requests for an answer."""
-        return [request for request in self.requests if request.path.endswith("/chat/completions")]
+        asked = (request for request in self.requests if request.path.endswith("/chat/completions"))
+        return [request for request in asked if not (request.body or {}).get("logprobs")]
+
+    @property
+    def doubts(self) -> list[Recorded]:
+        """The requests for what an answer could begin with."""
+        return [request for request in self.requests if (request.body or {}).get("logprobs")]
 
     def wait_for(self, condition: Callable[[ChatServer], object], timeout_s: float = 10) -> None:
         """Return as soon as the condition holds; AssertionError when the time is over."""
@@ -293,7 +301,10 @@ async def _stream(server: ChatServer, mode: str, entry: Recorded, words: list[st
 
 def _whole(server: ChatServer, entry: Recorded, text: str, finish: str) -> dict[str, Any]:
     entry.pieces_sent, entry.finished = len(pieces(text)), True
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    if entry.body.get("logprobs") and server.first is not None:
+        likeliest = [{"token": token, "logprob": logprob} for token, logprob in server.first.items()]
+        choice["logprobs"] = {"content": [{**likeliest[0], "top_logprobs": likeliest}]}
     return {**_head(server, "chat.completion"), "choices": [choice], "usage": _usage(entry)}
 
 

@@ -42,7 +42,7 @@ def made_model(home: str | Path, wheels: list[str], free: int = 10**12) -> Embed
         Part(f"{name}==1.0", sha256, f"{name.replace('-', '_')}/data/{name}.bin", size)
         for name, sha256, size in zip(NAMES, wheels, (PIECE, PIECE, LAST), strict=True)
     )
-    packaged = PackagedModel("whole.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), parts)
+    packaged = PackagedModel("whole.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), parts, {})
     settings = core_settings.load(home=Path(home))
     settings.layout.create()
     return EmbeddedModel(settings.layout, settings, pip.download, lambda _: Room(free), packaged)

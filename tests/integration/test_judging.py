@@ -174,6 +174,7 @@ def test_without_a_judge_none_is_asked(tmp_path: Path) -> None:
     with in_session(tmp_path, chosen="") as court:
         turn = court.ask(SWAPPED)
         assert court.judge.chats == [] and not turn.notes and JUDGED not in turn.settings
+        assert "judge" not in turn.timings_ms
 
 
 def test_a_stop_ends_the_judging_and_keeps_the_answer_with_what_was_judged(court: Court) -> None:

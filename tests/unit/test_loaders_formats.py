@@ -11,6 +11,7 @@ from services.core.errors import AppError, from_row
 from services.knowledge.loaders.child import read_here
 from services.knowledge.loaders.protocol import Limits
 from services.knowledge.loaders.reader import Reader
+from services.knowledge.loaders.registry import format_name
 from services.knowledge.loaders.rows import row_lines
 from services.knowledge.types import Extracted
 from tests.fakes import documents as fake
@@ -218,3 +219,17 @@ def test_a_file_of_more_bytes_than_characters_allow_is_not_even_opened(tmp_path)
     with pytest.raises(AppError) as caught:
         read(path)
     assert caught.value.code in ("too_large", "unsupported_format")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "name"),
+    [
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "DOCX"),
+        ("text/plain", "TXT"),
+        ("text/tab-separated-values", "TSV"),
+        ("image/jpeg", "JPEG"),
+        ("application/x-unknown", "X-UNKNOWN"),
+    ],
+)
+def test_a_media_type_is_called_what_people_call_it(media_type: str, name: str) -> None:
+    assert format_name(media_type) == name

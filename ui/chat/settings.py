@@ -11,6 +11,7 @@ from services.app import Services
 from services.chat.choices import MEMORIES, Choices, settle
 from services.chat.turns import KNOWLEDGE
 from services.core.i18n import N_
+from services.knowledge.loaders.registry import format_name
 from services.store.conversations import ConversationRecord
 from ui import errors
 from ui.chat import popovers
@@ -183,7 +184,7 @@ def _filter_fields(now: Choices, documents: Sequence[str], types: Sequence[str],
 
 
 def _ending(media_type: str) -> str:
-    return markdown_text(media_type.rpartition("/")[2])
+    return markdown_text(format_name(media_type))
 
 
 def _apply(services: Services, talk: ConversationRecord | None, now: Choices, values: dict[str, Any]) -> None:

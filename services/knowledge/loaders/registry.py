@@ -22,5 +22,14 @@ def supported_extensions() -> tuple[str, ...]:
     return tuple(sorted({extension for loader in all_loaders() for extension in loader.extensions}))
 
 
+def format_name(media_type: str) -> str:
+    """What people call a media type, such as DOCX: by the ending of its files, where its loader tells them apart."""
+    for loader in all_loaders():
+        kinds, endings = loader.media_types, loader.extensions
+        if media_type in kinds and len(kinds) in (1, len(endings)):
+            return endings[kinds.index(media_type)].lstrip(".").upper()
+    return media_type.rpartition("/")[2].upper()
+
+
 def _modules() -> list[pkgutil.ModuleInfo]:
     return sorted(pkgutil.iter_modules(loaders.__path__), key=lambda found: found.name)
