@@ -13,6 +13,7 @@ from services.store.api_keys import ANYBODY, CHAT, MANAGE, SCOPES, SEARCH, KeyRe
 from ui import errors
 from ui.api_snippets import address
 from ui.i18n import _, clock_time, ngettext
+from ui.owner import owner_id
 from ui.widgets import icon_button, mono, row, safe_text
 
 DAYS = 30
@@ -43,7 +44,8 @@ def section(services: Services) -> None:
 def _key_row(services: Services, key: KeyRecord, use: Use) -> None:
     last = _("last used {time}", time=clock_time(key.last_used_at_ms)) if key.last_used_at_ms else _("never used")
     state = "revoked" if key.revoked_at_ms else "valid"
-    with row(key.name, [f"{key.beginning}…", ", ".join(key.scopes), last, *_use(use)], state):
+    reach = _("reaches the conversations of who made it") if key.owner_id else ""
+    with row(key.name, [f"{key.beginning}…", ", ".join(key.scopes), reach, last, *_use(use)], state):
         label = _("Revoke {name}", name=key.name)
         if not key.revoked_at_ms and icon_button(label, ":material/block:", key=f"revoke-{key.id}"):
             _confirm(services, key)
@@ -70,9 +72,14 @@ def _make(services: Services) -> None:
             with place.container(), st.form("new-key", border=False):
                 name = st.text_input(_("Name"), max_chars=60, placeholder=_("for example: the program that uses it"))
                 chosen = [scope for scope in SCOPES if st.checkbox(_(RIGHTS[scope]), scope == CHAT, key=f"may-{scope}")]
+                mine = st.checkbox(
+                    _("It reaches my conversations"),
+                    help=_("With the right to chat it then reads and goes on with the conversations of this browser."),
+                    key="may-reach-mine",
+                )
                 made = st.form_submit_button(_("Create"), type="primary")
             if made:
-                record, key = services.store.keys.create(name, chosen)
+                record, key = services.store.keys.create(name, chosen, owner_id() if mine else None)
                 with place.container():
                     _shown_once(record.name, key)
 

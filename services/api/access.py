@@ -38,6 +38,11 @@ class Caller:
         """Under which the conversation of one request is kept while it is answered."""
         return f"api:{self.key_id}"
 
+    @property
+    def talks_as(self) -> str:
+        """The owner of the conversations that it reaches: who made the key, where she said so, else the key itself."""
+        return (self.key.owner_id if self.key else None) or f"key:{self.key_id}"
+
     async def used(self, prompt_tokens: int | None = None, completion_tokens: int | None = None) -> None:
         """Count a request, also when its caller has gone meanwhile."""
         with anyio.CancelScope(shield=True):
@@ -72,6 +77,11 @@ def chatting(request: Request) -> Caller:
     return check(request.app.state.services, request, CHAT)
 
 
+def reading(request: Request) -> Caller:
+    """Whoever has the right to ask models, where no model is asked; counted like `anyone`."""
+    return _noted(chatting(request))
+
+
 def searching(request: Request) -> Caller:
     """Whoever has the right to search bases; counted like `anyone`."""
     return _noted(check(request.app.state.services, request, SEARCH))
@@ -84,6 +94,7 @@ def managing(request: Request) -> Caller:
 
 Anyone = Annotated[Caller, Depends(anyone)]
 Chatting = Annotated[Caller, Depends(chatting)]
+Reading = Annotated[Caller, Depends(reading)]
 Searching = Annotated[Caller, Depends(searching)]
 Managing = Annotated[Caller, Depends(managing)]
 

@@ -6,7 +6,7 @@ Everything streams as pieces of OpenAI's chat form; the other forms are made of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -15,17 +15,19 @@ from starlette.requests import Request
 
 from services.api import served
 from services.api.access import Caller
-from services.api.base_answers import base_chunks
+from services.api.base_answers import base_chunks, turn_chunks
 from services.api.shapes import Asking, Chat, Completion, Embeddings, as_text, embedding_list, head, new_answer_id
 from services.app import Services
 from services.core.api_errors import ModelNotServed, NotOffered, ServerBusy
 from services.knowledge.embedders.protocol import Embedder, Vectors
 from services.llm.relay import Json, Relay
 from services.store.bases import BaseRecord
+from services.store.conversations import TurnRecord
 from services.store.servers import ServerRecord
 
 MOST_AT_ONCE = 64
-"""Requests of one server or base that wait or are answered at a time: they queue, and more would only wait longer."""
+"""Requests of one server, base or owner of conversations that wait or are answered at a time: more would only wait."""
+TALKS = "conversations"
 CHAT, TEXT, VECTORS = "chat/completions", "completions", "embeddings"
 
 
@@ -58,7 +60,7 @@ class Asker:
         """The whole answer to a conversation."""
         found = await self._found(asked.model)
         if isinstance(found, BaseRecord):
-            return await _whole(self.chat_chunks(asked, caller), asked.model)
+            return await whole(self.chat_chunks(asked, caller))
         return await self._relayed(served.chats(found, asked.model), CHAT, asked, caller)
 
     async def chat_chunks(self, asked: Chat, caller: Caller) -> AsyncGenerator[Json]:
@@ -67,13 +69,29 @@ class Asker:
         if isinstance(found, BaseRecord):
             source = base_chunks(self._services, caller, found, asked)
             async with self._counted(caller) as tally, aclosing(source):
-                with self._place(found):
+                with self._place(found.id, found.name):
                     async for chunk in source:
                         tally.see(chunk)
                         yield chunk
             return
         async for chunk in self._streamed(served.chats(found, asked.model), CHAT, asked, caller):
             yield chunk
+
+    async def turn_chunks(self, begin: Callable[[], TurnRecord], caller: Caller) -> AsyncGenerator[Json]:
+        """The answer to the next question of a conversation in pieces; closing it stops the answer, which stays."""
+        async with self._counted(caller) as tally:
+            with self._place(caller.talks_as, caller.key.name if caller.key else TALKS):
+                turn = await to_thread.run_sync(begin)
+                beyond = {"conversation_id": turn.conversation_id, "turn_id": turn.id}
+                source = turn_chunks(self._services, turn, f"{served.SERVER}{turn.server_name}", beyond)
+                try:
+                    async with aclosing(source):
+                        async for chunk in source:
+                            tally.see(chunk)
+                            yield chunk
+                finally:
+                    if self._services.chat.turn(turn.id).live:
+                        self._services.chat.stop(turn.id)
 
     # texts -----------------------------------------------------------------------------------------------------------
     async def completion(self, asked: Completion, caller: Caller) -> Json:
@@ -143,7 +161,7 @@ class Asker:
 
     async def _relayed(self, record: ServerRecord, path: str, asked: Any, caller: Caller) -> Json:
         async with self._counted(caller) as tally:
-            with self._place(record):
+            with self._place(record.id, record.name):
                 endpoint = await served.endpoint(self._services, self._relay, record)
                 reply = await self._relay.ask(endpoint, path, asked.to(endpoint))
             tally.see(reply)
@@ -151,7 +169,7 @@ class Asker:
 
     async def _streamed(self, record: ServerRecord, path: str, asked: Asking, caller: Caller) -> AsyncGenerator[Json]:
         async with self._counted(caller) as tally:
-            with self._place(record):
+            with self._place(record.id, record.name):
                 endpoint = await served.endpoint(self._services, self._relay, record)
                 async with aclosing(self._relay.stream(endpoint, path, asked.to(endpoint))) as source:
                     async for chunk in source:
@@ -172,14 +190,14 @@ class Asker:
                 await caller.used(tally.prompt_tokens, tally.completion_tokens)
 
     @contextmanager
-    def _place(self, record: ServerRecord | BaseRecord) -> Iterator[None]:
-        if self._busy[record.id] >= MOST_AT_ONCE:
-            raise ServerBusy(name=record.name)
-        self._busy[record.id] += 1
+    def _place(self, id: str, name: str) -> Iterator[None]:
+        if self._busy[id] >= MOST_AT_ONCE:
+            raise ServerBusy(name=name)
+        self._busy[id] += 1
         try:
             yield
         finally:
-            self._busy[record.id] -= 1
+            self._busy[id] -= 1
 
 
 def asker_of(request: Request) -> Asker:
@@ -188,7 +206,7 @@ def asker_of(request: Request) -> Asker:
     return asker
 
 
-async def _whole(source: AsyncGenerator[Json], model: str) -> Json:
+async def whole(source: AsyncGenerator[Json]) -> Json:
     """A streamed answer as one."""
     text, last = "", {}
     async for chunk in source:
@@ -198,7 +216,7 @@ async def _whole(source: AsyncGenerator[Json], model: str) -> Json:
     reason = last["choices"][0]["finish_reason"]
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "logprobs": None, "finish_reason": reason}
     beyond: Json = {key: last[key] for key in ("usage", "lectern") if key in last}
-    return {**head(last["id"], "chat.completion", model), "choices": [choice], **beyond}
+    return {**head(last["id"], "chat.completion", last["model"]), "choices": [choice], **beyond}
 
 
 def _whole_counts(answer: Json) -> dict[str, int]:

@@ -7,7 +7,7 @@ no place for stands under `lectern` in the whole answer, or in the last piece of
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 
 import anyio
@@ -40,33 +40,49 @@ async def base_chunks(services: Services, caller: Caller, base: BaseRecord, aske
         reason = N_("the last message must be the question, with the role user")
         raise InvalidValue(field="messages", value=last.role, reason=reason)
     turn = await to_thread.run_sync(partial(_asked, services, caller, base, asked))
-    id, sent, thought = new_answer_id("chatcmpl"), "", ""
     try:
-        while True:
-            turn = services.chat.turn(turn.id)
-            if turn.reasoning != thought:
-                delta = {"role": "assistant", "reasoning_content": turn.reasoning[len(thought) :]}
-                yield chat_chunk(id, asked.model, delta)
-                thought = turn.reasoning
-            growing = turn.live and turn.state != JUDGING  # what has been said may have marks put into it then
-            fresh = turn.answer[len(sent) :] if growing else rest(turn.answer, sent)
-            if fresh:
-                yield chat_chunk(id, asked.model, {"role": "assistant", "content": fresh})
-                sent = turn.answer
-            if not turn.live:
-                break
-            await anyio.sleep(LOOK_S)
-        if turn.error_code:
-            raise from_row(turn.error_code, turn.error_params)
-        told = {key: value for key, value in answer_row(turn).items() if key not in ALREADY_TOLD}
-        counts = usage(turn.prompt_tokens, turn.completion_tokens)
-        reason = "length" if any(each["code"] == CUT for each in turn.notes) else "stop"
-        ours = {"knowledge_base": base.name, **told, "standalone": turn.standalone}
-        last_chunk = {**chat_chunk(id, asked.model, {}, reason), "lectern": ours}
-        yield {**last_chunk, "usage": counts} if counts else last_chunk
+        async with aclosing(turn_chunks(services, turn, asked.model, {"knowledge_base": base.name})) as source:
+            async for chunk in source:
+                yield chunk
     finally:
         with anyio.CancelScope(shield=True), suppress(AppError):
             await to_thread.run_sync(services.chat.delete, caller.owner_id, turn.conversation_id)
+
+
+async def turn_chunks(services: Services, turn: TurnRecord, model: str, beyond: Json) -> AsyncGenerator[Json]:
+    """An answer that grows as pieces of a stream.
+
+    Args:
+        model: under which name it was asked.
+        beyond: what else is told under `lectern`.
+    Raises: what an answer may fail with.
+    """
+    id, sent, thought = new_answer_id("chatcmpl"), "", ""
+    while True:
+        turn = services.chat.turn(turn.id)
+        if turn.reasoning != thought:
+            yield chat_chunk(id, model, {"role": "assistant", "reasoning_content": turn.reasoning[len(thought) :]})
+            thought = turn.reasoning
+        growing = turn.live and turn.state != JUDGING  # what has been said may have marks put into it then
+        fresh = turn.answer[len(sent) :] if growing else rest(turn.answer, sent)
+        if fresh:
+            yield chat_chunk(id, model, {"role": "assistant", "content": fresh})
+            sent = turn.answer
+        if not turn.live:
+            break
+        await anyio.sleep(LOOK_S)
+    if turn.error_code:
+        raise from_row(turn.error_code, turn.error_params)
+    counts = usage(turn.prompt_tokens, turn.completion_tokens)
+    reason = "length" if any(each["code"] == CUT for each in turn.notes) else "stop"
+    last_chunk = {**chat_chunk(id, model, {}, reason), "lectern": {**beyond, **told_of(turn)}}
+    yield {**last_chunk, "usage": counts} if counts else last_chunk
+
+
+def told_of(turn: TurnRecord) -> Json:
+    """What OpenAI's form has no place for."""
+    told = {key: value for key, value in answer_row(turn).items() if key not in ALREADY_TOLD}
+    return {**told, "standalone": turn.standalone}
 
 
 def _asked(services: Services, caller: Caller, base: BaseRecord, asked: Chat) -> TurnRecord:

@@ -45,7 +45,7 @@ async def chat(request: Request, asked: Chat, caller: Chatting) -> Response:
     """
     if asked.stream:
         source = await begun(request, asker_of(request).chat_chunks(asked, caller))
-        return Streamed(_events(request, source, counted=asked.counted), EVENTS)
+        return Streamed(events(request, source, counted=asked.counted), EVENTS)
     return JSONResponse(await while_there(request, asker_of(request).chat(asked, caller)))
 
 
@@ -54,7 +54,7 @@ async def completions(request: Request, asked: Completion, caller: Chatting) -> 
     """How a model goes on with a text; what only chats is asked the text as a question."""
     if asked.stream:
         source = await begun(request, asker_of(request).completion_chunks(asked, caller))
-        return Streamed(_events(request, source, counted=asked.counted), EVENTS)
+        return Streamed(events(request, source, counted=asked.counted), EVENTS)
     return JSONResponse(await while_there(request, asker_of(request).completion(asked, caller)))
 
 
@@ -64,7 +64,7 @@ async def embeddings(request: Request, asked: Embeddings, caller: Chatting) -> J
     return JSONResponse(await while_there(request, asker_of(request).embeddings(asked, caller)))
 
 
-async def _events(request: Request, source: AsyncGenerator[Json], *, counted: bool) -> AsyncGenerator[str]:
+async def events(request: Request, source: AsyncGenerator[Json], *, counted: bool) -> AsyncGenerator[str]:
     """Server-sent events; an error in the middle is one as well, as OpenAI's clients expect it."""
     try:
         async for chunk in source:

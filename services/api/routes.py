@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from services import __version__
-from services.api import knowledge_routes, ollama_routes, openai_routes, refusals
+from services.api import conversation_routes, knowledge_routes, ollama_routes, openai_routes, refusals
 from services.api.asking import Asker
 from services.api.doors import BodyLimit, OriginGuard
 from services.app import Services, metrics
@@ -25,7 +25,7 @@ def create(services: Services) -> FastAPI:
     api = FastAPI(title="Lectern", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     api.state.services = services
     api.state.asker = Asker(services)
-    for routes in (openai_routes, ollama_routes, knowledge_routes):
+    for routes in (openai_routes, ollama_routes, conversation_routes, knowledge_routes):
         api.include_router(routes.router)
     for kind in (AppError, RequestValidationError, HTTPException, Exception):
         api.add_exception_handler(kind, refusals.on_error)

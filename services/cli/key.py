@@ -64,6 +64,7 @@ def key_row(record: KeyRecord, use: Use) -> dict[str, Any]:
         "name": record.name,
         "beginning": record.beginning,
         "scopes": record.scopes,
+        "owner": record.owner_id,
         "state": "revoked" if record.revoked_at_ms else "valid",
         "created": _time(record.created_at_ms),
         "last_used": _time(record.last_used_at_ms),

@@ -43,6 +43,8 @@ class KeyRecord:
     beginning: str
     digest: str
     scopes: list[str]
+    owner_id: str | None
+    """Whose conversations it reaches; None: only those that were begun with it."""
     last_used_at_ms: int | None
     revoked_at_ms: int | None
     created_at_ms: int
@@ -76,9 +78,11 @@ class KeyRows(Rows[KeyRecord]):
         super().__init__(database)
         self.uses = schema.api_uses
 
-    def create(self, name: str, scopes: Collection[str] = SCOPES) -> tuple[KeyRecord, str]:
+    def create(self, name: str, scopes: Collection[str] = SCOPES, owner_id: str | None = None) -> tuple[KeyRecord, str]:
         """A new key: its row, and the key itself, which nobody can read again.
 
+        Args:
+            owner_id: whose conversations it reaches; None: only those that are begun with it.
         Raises: InvalidName, InvalidValue, NameTaken.
         """
         kept = " ".join(name.split())
@@ -95,6 +99,7 @@ class KeyRows(Rows[KeyRecord]):
             beginning=key[:SHOWN],
             digest=_digest(key),
             scopes=[scope for scope in SCOPES if scope in scopes],
+            owner_id=owner_id,
         )
         return row, key
 

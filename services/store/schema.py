@@ -292,6 +292,7 @@ api_keys = Table(
     Column("beginning", String(20), nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
     Column("scopes", JSON, nullable=False),
+    Column("owner_id", String(64)),
     Column("last_used_at_ms", BigInteger),
     Column("revoked_at_ms", BigInteger),
     *_times(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.app import Services
 from tests.app.pages import field, labels, opened, press, speak, words
 from ui import api_snippets
+from ui.owner import LOCAL
 
 
 def codes(app: object) -> list[str]:
@@ -25,6 +26,20 @@ def test_a_key_is_made_with_its_rights_and_shown_once(services: Services) -> Non
     again = opened("7_Settings")
     assert codes(again) == [] and key not in words(again)
     assert record.beginning in words(again) and "any word will do" not in words(again)
+
+
+def test_a_key_reaches_the_conversations_of_its_maker_only_where_she_says_so(services: Services) -> None:
+    for name, reaches in (("reports", False), ("mine", True)):
+        app = opened("7_Settings")
+        press(app, "New key")
+        field(app, "Name").set_value(name)
+        box = next(box for box in app.checkbox if box.label == "It reaches my conversations")
+        assert not box.value
+        if reaches:
+            box.check()
+        press(app, "Create", within="New key")
+    assert {key.name: key.owner_id for key in services.store.keys.all()} == {"reports": None, "mine": LOCAL}
+    assert words(opened("7_Settings")).count("reaches the conversations of who made it") == 1
 
 
 def test_a_key_without_rights_is_refused(services: Services) -> None:
