@@ -8,10 +8,10 @@ from services.app import Services
 from services.core.errors import AppError
 from services.core.phrases import state_word
 from services.core.vector_errors import EmbedderAway
-from services.knowledge.embedders.habits import looks_like_embedder
 from services.knowledge.embedders.probing import NO_WISH
 from services.knowledge.embedders.protocol import SERVER, EmbedderSpec
 from services.knowledge.embedders.registry import BUILT_IN
+from services.llm.model_names import looks_like_embedder
 from services.serving.engines.registry import EMBEDDERS, REMOTE
 from services.serving.states import AT_REST, COMING, READY
 from services.store.bases import BaseRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from services.core.paths import Layout
 from services.core.settings import Settings
 from services.llm.addresses import normalise_url
 from services.llm.client import OpenAIChatModel
+from services.llm.model_names import looks_like_no_chat
 from services.llm.protocol import Endpoint
 from services.serving import advice, logs, notes, readiness
 from services.serving.diagnosis import Diagnosis
@@ -241,15 +242,19 @@ class ServerService:
 
     def default(self) -> ServerRecord | None:
         """The server that answers where none is named: a ready one, the embedded first, else one that was unloaded."""
-        near = [row for row in self._rows.list() if self._within_reach(row) and makes_text(row)]
+        near = self._for_chats()
         ready = [row for row in near if row.state == READY]
         first = next((row for row in ready if row.managed and row.name == EMBEDDED), ready[0] if ready else None)
         return first or next((row for row in near if row.spec.get("idle_minutes") and on_its_way(row)), None)
 
     def another(self, tried: Collection[str]) -> ServerRecord | None:
         """A ready server whose id is none of these, to ask in their place."""
-        near = (row for row in self._rows.list() if self._within_reach(row) and makes_text(row))
-        return next((row for row in near if row.state == READY and row.id not in tried), None)
+        return next((row for row in self._for_chats() if row.state == READY and row.id not in tried), None)
+
+    def _for_chats(self) -> Sequence[ServerRecord]:
+        """Servers that may answer questions; those whose model has the name of another kind come last."""
+        near = [row for row in self._rows.list() if self._within_reach(row) and makes_text(row)]
+        return sorted(near, key=lambda row: looks_like_no_chat(row.model))
 
     def to_ask(self, reference: str | None) -> ServerRecord:
         """The named server, or the default one, to be asked now: one that was unloaded is wished running again.

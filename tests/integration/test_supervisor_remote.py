@@ -137,3 +137,13 @@ def test_only_managed_servers_are_started_and_stopped(service: ServerService) ->
     service.remove("box")
     with pytest.raises(ServerNotFound):
         service.show("box")
+
+
+def test_no_chat_falls_to_a_server_of_vectors_while_another_is_ready(service: ServerService) -> None:
+    with running_chat_server(model="bge-m3") as vectors, running_chat_server(model="qwen3-8b") as chat:
+        first, second = service.add_remote("a", vectors.url, model="bge-m3"), service.add_remote("b", chat.url)
+        asked, instead = service.default(), service.another([])
+        assert asked and instead and asked.id == instead.id == second.id
+        service.remove("b")
+        last = service.default()
+        assert last and last.id == first.id

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that answer the query\n"
 REPRESENT = "Represent this sentence for searching relevant passages: "
 ZH_REPRESENT = "为这个句子生成表示以用于检索相关文章："
-_NAMES = r"embed|bge|(^|[-_/])e5|gte|minilm|mpnet|jina|arctic|stella|m3e|bce|text2vec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,3 @@ def habits_of(model: str) -> Habits | None:
     """What a model wants; None where its name is not known."""
     name = model.lower()
     return next((habits for pattern, habits in KNOWN if re.search(pattern, name)), None)
-
-
-def looks_like_embedder(model: str) -> bool:
-    """Whether the name of a model says that it makes vectors."""
-    return bool(re.search(_NAMES, model.lower()))

@@ -7,13 +7,14 @@ from dataclasses import astuple, dataclass
 from services.core.errors import InvalidValue
 from services.core.i18n import N_
 from services.core.phrases import phrase
-from services.knowledge.embedders.habits import NONE, habits_of, looks_like_embedder
+from services.knowledge.embedders.habits import NONE, habits_of
 from services.knowledge.embedders.ports import VectorServers
 from services.knowledge.embedders.protocol import SERVER, EmbedderSpec
 from services.knowledge.embedders.registry import DEFAULT_KEY, built_in
 from services.knowledge.embedders.scale import measured_scale
 from services.knowledge.embedders.served import POOLING, ServerEmbedder, acceptable
 from services.llm.connection import ListedModel
+from services.llm.model_names import looks_like_embedder
 
 USUAL_WINDOW = 512
 """Where nobody tells: what nearly every embedder reads."""
