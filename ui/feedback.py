@@ -39,7 +39,7 @@ def thumbs(services: Services, owner: str, turn: TurnRecord) -> bool:
 def who_reads_it() -> None:
     """Say quietly who can read what was said of an answer."""
     safe_text(
-        _("Those who look after this installation can read the question, the answer and what you say of it."),
+        _("Whoever can open the Knowledge page can read the question, the answer and what you say of it."),
         muted=True,
         small=True,
     )

@@ -18,16 +18,16 @@ SHOWN = 20
 
 def rated_list(services: Services, base_id: str) -> None:
     """The answers from a base that people rated, folded away; nothing where there are none."""
-    found, owner = services.feedback.rated(base_id), owner_id()
-    if not found:
+    count, owner = services.feedback.rated_count(base_id), owner_id()
+    if not count:
         return
-    with st.expander(ngettext("{n} rated answer", "{n} rated answers", len(found)), icon=":material/thumbs_up_down:"):
+    with st.expander(ngettext("{n} rated answer", "{n} rated answers", count), icon=":material/thumbs_up_down:"):
         safe_text(_("What people think of answers from these documents."), muted=True, small=True)
-        for one in found[:SHOWN]:
+        for one in services.feedback.rated(base_id, most=SHOWN):
             _rated(services, owner, one)
-        if len(found) > SHOWN:
-            more = len(found) - SHOWN
-            safe_text(_("{n} older ones: “lectern feedback list” has them all.", n=more), muted=True, small=True)
+        if count > SHOWN:
+            more = _("{n} older ones: “lectern feedback list” has them all.", n=count - SHOWN)
+            safe_text(more, muted=True, small=True)
 
 
 def _rated(services: Services, owner: str, one: RatedAnswer) -> None:

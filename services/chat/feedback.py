@@ -58,18 +58,21 @@ class Feedback:
         """What an owner thinks of an answer; None where she has not said."""
         return self._feedback.of(turn_id, owner_id)
 
-    def rated(self, base_id: str | None = None, verdict: str | None = None) -> Sequence[RatedAnswer]:
+    def rated(
+        self, base_id: str | None = None, verdict: str | None = None, most: int | None = None
+    ) -> Sequence[RatedAnswer]:
         """Answers that people have rated or commented on, the newest first.
 
         Args:
             base_id: only those that were asked of this base.
             verdict: only those with this one; empty: those with a comment alone.
+            most: no more than so many.
         """
-        return [
-            one
-            for one in self._feedback.rated()
-            if (base_id is None or base_id in {base["id"] for base in one.bases}) and verdict in (None, one.verdict)
-        ]
+        return self._feedback.rated(base_id, verdict, most)
+
+    def rated_count(self, base_id: str) -> int:
+        """How many there are of a base."""
+        return self._feedback.rated_count(base_id)
 
     def save_golden(
         self,

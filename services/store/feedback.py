@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, Text, cast, func, select
 
 from services.core.clock import now_ms
 from services.store import schema
@@ -90,17 +90,39 @@ class FeedbackRows(Rows[FeedbackRecord]):
         with self.database.transaction() as connection:
             connection.execute(self.table.delete().where(mine))
 
-    def rated(self) -> list[RatedAnswer]:
-        """Everything that people think, with the answers, the newest first."""
+    def rated(
+        self, base_id: str | None = None, verdict: str | None = None, most: int | None = None
+    ) -> list[RatedAnswer]:
+        """What people think, with the answers, the newest first.
+
+        Args:
+            base_id: only answers that were asked of this base.
+            verdict: only those with this one.
+            most: no more than so many.
+        """
         said, turns, talks = self.table.c, schema.turns.c, schema.conversations.c
-        joined = self.table.join(schema.turns, turns.id == said.turn_id)
-        joined = joined.join(schema.conversations, talks.id == turns.conversation_id)
         columns = [said.turn_id, turns.conversation_id, said.owner_id, talks.share_token]
         columns += [said.verdict, said.comment, said.updated_at_ms]
         columns += [turns.mode, turns.question, turns.answer, turns.bases, turns.server_name, turns.model]
-        found = select(*columns).select_from(joined).order_by(said.updated_at_ms.desc(), said.id)
+        found = self._rated(columns, base_id).order_by(said.updated_at_ms.desc(), said.id).limit(most)
+        if verdict is not None:
+            found = found.where(said.verdict == verdict)
         with self.database.reading() as connection:
             return [RatedAnswer(*row) for row in connection.execute(found)]
+
+    def rated_count(self, base_id: str) -> int:
+        """How many answers that were asked of a base people have rated or commented on. Reads no texts of theirs."""
+        with self.database.reading() as connection:
+            return int(connection.execute(self._rated([func.count()], base_id)).scalar_one())
+
+    def _rated(self, columns: Sequence[Any], base_id: str | None) -> Select[Any]:
+        turns, talks = schema.turns, schema.conversations
+        joined = self.table.join(turns, turns.c.id == self.table.c.turn_id)
+        found = select(*columns).select_from(joined.join(talks, talks.c.id == turns.c.conversation_id))
+        if base_id is None:
+            return found
+        # Ids are random, so looking for one in the list's text finds no other.
+        return found.where(cast(turns.c.bases, Text).contains(f'"{base_id}"', autoescape=True))
 
     def counts(self, machine_id: str) -> dict[str, int]:
         """How many answers of a machine have each verdict now."""

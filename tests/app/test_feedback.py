@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from services.app import Services
 from services.knowledge.loaders.reader import Reader
 from services.store.bases import BaseRecord
 from tests.app.chat_places import asked
 from tests.app.pages import labels, opened, press, put, speak, words
+from ui import rated
 from ui.owner import LOCAL
 
-WHO_READS = "Those who look after this installation can read the question, the answer"
+WHO_READS = "Whoever can open the Knowledge page can read the question, the answer"
 
 
 def thumb(app: Any, value: int | None) -> Any:
@@ -76,6 +79,18 @@ def test_a_librarian_reads_what_people_think_and_opens_only_what_she_may(service
     assert "1 条回答评价" in [box.label for box in app.expander] and "好评" in words(app)
     app = press(app, "打开对话")
     assert [turn.id for turn in services.chat.turns(LOCAL, again.conversation_id)] == [mine.id]
+
+
+def test_of_many_rated_answers_the_newest_are_shown_and_the_rest_counted(
+    services: Services, base: BaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rated, "SHOWN", 1)
+    for question in ("Oldest?", "Older?", "Newest?"):
+        services.feedback.rate(LOCAL, asked(services, base, question).id, "good")
+    app = opened("2_Knowledge")
+    assert "3 rated answers" in [box.label for box in app.expander]
+    assert "Newest?" in words(app) and "Older?" not in words(app)
+    assert "2 older ones: “lectern feedback list” has them all." in words(app)
 
 
 def test_a_golden_question_has_every_hit_with_its_rank_by_each_way_also_those_without_room(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count as counted
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -258,6 +259,25 @@ def test_an_answer_has_one_verdict_of_each_owner_whoever_says_it_at_once(store: 
     assert store.feedback.put(rated.id, "o", BAD, "no").id == first.id
     said = store.feedback.of(rated.id, "o")
     assert said is not None and (said.verdict, said.comment) == (BAD, "no") and store.feedback.of(rated.id, "p") is None
+
+
+def test_what_people_think_is_found_by_base_and_verdict_and_counted(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.store.feedback.now_ms", counted(1).__next__)
+    talk = store.conversations.create(owner_id="o", title="t", server_id=None)
+    bases: tuple[list[dict[str, str]], ...] = ([{"id": "b1", "name": "b2"}], [{"id": "b2"}, {"id": "b1"}], [])
+    first, second, third = (turn(store, talk.id, bases=each) for each in bases)
+    for each, verdict in ((first, GOOD), (second, BAD), (third, "")):
+        store.feedback.put(each.id, "o", verdict, "so")
+    assert [one.turn_id for one in store.feedback.rated()] == [third.id, second.id, first.id]
+    assert [one.turn_id for one in store.feedback.rated("b1", most=1)] == [second.id]
+    assert [one.turn_id for one in store.feedback.rated("b1", GOOD)] == [first.id]
+    assert store.feedback.rated_count("b1") == 2 and store.feedback.rated_count("b") == 0
+    assert store.feedback.rated(verdict="")[0].bases == []
+    assert store.feedback.counts(MACHINE) == {GOOD: 1, BAD: 1, "": 1}
+    store.feedback.take_back(first.id, "o")
+    assert store.feedback.counts(MACHINE)[GOOD] == 0 and store.feedback.counts("elsewhere")[BAD] == 0
 
 
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,16 @@ def test_a_comment_may_stand_alone_and_what_is_taken_back_is_gone(store: StateSt
 
 
 def test_whoever_looks_after_a_base_reads_what_people_think_of_its_answers(
-    store: StateStore, feedback: Feedback
+    store: StateStore, feedback: Feedback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("services.store.feedback.now_ms", count(1).__next__)
     first, second = answered(store), answered(store)
     feedback.rate("me", first.id, "bad", "It is six.")
     feedback.rate("me", second.id, "good")
     assert [one.turn_id for one in feedback.rated("b1")] == [second.id, first.id]
     assert not feedback.rated("another base") and not feedback.rated(verdict="")
+    assert feedback.rated_count("b1") == 2 and feedback.rated_count("b") == 0
+    assert [one.turn_id for one in feedback.rated("b1", most=1)] == [second.id]
     [one] = feedback.rated("b1", "bad")
     row = rated_row(one)
     assert (row["question"], row["answer"]) == ("When does the pump start?", "At seven [1].")
