@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
 
 import streamlit as st
 
@@ -71,14 +72,16 @@ def _earlier(services: Services, owner: str) -> None:
     found = services.chat.conversations(owner, words)
     if not found:
         safe_text(_("No conversation has these words.") if words.strip() else _("There is none yet."), muted=True)
-    for record in found[:SHOWN]:
-        st.button(
-            markdown_text(record.title),
-            key=f"conversation-{record.id}",
-            type="tertiary",
-            on_click=_chosen,
-            args=(record.id,),
-        )
+    for day, records in groupby(found[:SHOWN], lambda record: i18n.day_words(record.updated_at_ms)):
+        safe_text(day, muted=True, small=True)
+        for record in records:
+            st.button(
+                markdown_text(record.title),
+                key=f"conversation-{record.id}",
+                type="tertiary",
+                on_click=_chosen,
+                args=(record.id,),
+            )
     if len(found) > SHOWN:
         safe_text(_("{n} more: search for them.", n=len(found) - SHOWN), muted=True, small=True)
 

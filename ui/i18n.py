@@ -65,9 +65,23 @@ def ngettext(singular: str, plural: str, n: int, **params: object) -> str:
 
 def clock_time(at_ms: int) -> str:
     """A moment as the reader's clock shows it: 14:32, with the date where it was another day."""
+    at, now = _on_the_readers_clock(at_ms)
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+
+
+def day_words(at_ms: int) -> str:
+    """How long ago a day was, as lists of what one did have it: today, yesterday, this week, or its month."""
+    at, now = _on_the_readers_clock(at_ms)
+    days = (now.date() - at.date()).days
+    if days < 2:
+        return _("Yesterday") if days == 1 else _("Today")
+    return _("The last 7 days") if days < 7 else f"{at:%Y-%m}"
+
+
+def _on_the_readers_clock(at_ms: int) -> tuple[datetime, datetime]:
+    """A moment, and now."""
     try:
         zone = ZoneInfo(st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         zone = ZoneInfo("UTC")
-    at, now = datetime.fromtimestamp(at_ms / 1000, zone), datetime.now(zone)
-    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+    return datetime.fromtimestamp(at_ms / 1000, zone), datetime.now(zone)

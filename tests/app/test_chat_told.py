@@ -13,7 +13,7 @@ from services.core.machine import this_process
 from services.store.bases import BaseRecord
 from services.store.conversations import TurnRecord
 from tests.app.chat_places import asked
-from tests.app.pages import opened, speak, words
+from tests.app.pages import labels, opened, speak, words
 from tests.fakes.chat_server import ChatServer
 from ui import conversation
 from ui.owner import LOCAL
@@ -71,3 +71,18 @@ def test_a_question_that_waits_says_how_many_are_before_it(services: Services) -
     app = opened("1_Chat", conversation=turn.conversation_id)
     assert "Waiting for box: 2 before you" in words(app)
     assert "正在等待 box：前面还有 2 个" in words(speak(app, "zh_CN"))
+
+
+def test_earlier_conversations_stand_under_their_days(services: Services, chat_server: ChatServer) -> None:
+    services.servers.add_remote("box", chat_server.url)
+    days = {"Mulch": 0, "Hedges": 1, "Roses": 3, "Ponds": 400}
+    for question, days_ago in days.items():
+        turn = asked(services, None, question)
+        talk = services.store.conversations.get(turn.conversation_id)
+        assert talk is not None
+        services.store.conversations.change(talk.id, updated_at_ms=talk.updated_at_ms - days_ago * 86_400_000)
+    app = opened("1_Chat")
+    listed = [element for element in labels(app) if element in days]
+    assert listed == ["Mulch", "Hedges", "Roses", "Ponds"]
+    told = words(app)
+    assert told.index("Today") < told.index("Yesterday") < told.index("The last 7 days")
