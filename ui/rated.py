@@ -7,7 +7,8 @@ import streamlit as st
 from services.app import Services
 from services.chat.feedback import VERDICT_WORDS
 from services.store.feedback import RatedAnswer
-from ui import errors
+from ui import errors, history
+from ui.chat import scrolling, share
 from ui.i18n import _, clock_time, ngettext
 from ui.owner import owner_id
 from ui.widgets import icon_button, row, safe_text
@@ -38,9 +39,10 @@ def _rated(services: Services, owner: str, one: RatedAnswer) -> None:
         if one.owner_id == owner:
             if icon_button(_("Open the conversation"), ":material/forum:", key=f"rated-open-{one.turn_id}"):
                 errors.attempt(services.conversations.show_version, owner, one.turn_id)
-                st.switch_page(CHAT_PAGE, query_params={"conversation": one.conversation_id})
+                place = {history.PARAMETER: one.conversation_id, scrolling.PARAMETER: one.turn_id}
+                st.switch_page(CHAT_PAGE, query_params=place)
         elif one.share_token:
-            shared = {"shared": one.share_token}
+            shared = {share.PARAMETER: one.share_token}
             st.page_link(CHAT_PAGE, label=_("Shared"), icon=":material/forum:", query_params=shared)
     if one.comment:
         with beneath:

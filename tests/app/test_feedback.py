@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -23,6 +24,14 @@ def thumb(app: Any, value: int | None) -> Any:
     app.run()
     assert not app.exception
     return app
+
+
+def scrolled(app: Any) -> str:
+    """The turn that the page was told to scroll to."""
+    [data] = [
+        json.loads(part.proto.json) for part in app.get("bidi_component") if "scroll" in part.proto.component_name
+    ]
+    return str(data["at"])
 
 
 def linked(app: Any) -> list[str]:
@@ -77,8 +86,17 @@ def test_a_librarian_reads_what_people_think_and_opens_only_what_she_may(service
     again = services.chat.wait(services.chat.again(LOCAL, mine.id).id, 30)
     app = speak(opened("2_Knowledge"), "zh_CN")
     assert "1 条回答评价" in [box.label for box in app.expander] and "好评" in words(app)
-    app = press(app, "打开对话")
+    press(app, "打开对话")
     assert [turn.id for turn in services.chat.turns(LOCAL, again.conversation_id)] == [mine.id]
+
+
+def test_the_turn_that_an_address_names_is_brought_into_sight_once(services: Services, base: BaseRecord) -> None:
+    first = asked(services, base)
+    services.chat.wait(services.chat.ask(LOCAL, "Why?", conversation_id=first.conversation_id).id, 30)
+    app = opened("1_Chat", conversation=first.conversation_id, turn=first.id)
+    assert "turn" not in app.query_params and scrolled(app) == first.id
+    app.run()
+    assert scrolled(app) == ""
 
 
 def test_of_many_rated_answers_the_newest_are_shown_and_the_rest_counted(

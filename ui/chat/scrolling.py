@@ -1,4 +1,7 @@
-"""Brings the newest question into sight when a conversation is opened or asked; while an answer grows nothing moves."""
+"""Brings a question into sight when a conversation is opened or asked; while an answer grows nothing moves.
+
+It is the newest one, or the one that the address names.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ export default function ({ data }) {
   if (!data.turn || data.turn === shown) return;
   shown = data.turn;
   const reveal = () => {
-    const messages = document.querySelectorAll('[data-testid="stChatMessage"]');
-    const question = messages[messages.length - 2];
+    const messages = [...document.querySelectorAll('[data-testid="stChatMessage"]')];
+    const named = document.querySelector(`.st-key-lectern-actions-${CSS.escape(data.at)}`);
+    const answer = named?.closest('[data-testid="stChatMessage"]') ?? messages.at(-1);
+    const question = messages[messages.indexOf(answer) - 1];
     if (question && messages.length > 2) question.scrollIntoView({ block: "start" });
   };
   setTimeout(reveal, 60);
@@ -22,9 +27,13 @@ export default function ({ data }) {
 """
 
 
+PARAMETER = "turn"
+
+
 def reveal(turn_id: str) -> None:
-    """Show the newest turn, once."""
+    """Show the newest turn, or the one that the address names, once."""
+    named = st.query_params.pop(PARAMETER, "")
     # Registered at each call: a component belongs to the runtime, and tests start several in one process.
     scroll: Any = st.components.v2.component("lectern.scroll", js=_SCRIPT)
     with st.container(key="lectern-scroll"):
-        scroll(key="lectern-scroll-component", data={"turn": turn_id})
+        scroll(key="lectern-scroll-component", data={"turn": turn_id, "at": named})
