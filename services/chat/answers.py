@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +17,11 @@ from services.chat.answering import Answering, Order
 from services.chat.choices import Choices, Presets, settle
 from services.chat.chores import Chores
 from services.chat.notes import NO_BASE, UNDERSTOOD_CHAT, UNDERSTOOD_KNOWLEDGE, note
-from services.chat.ports import Servers
+from services.chat.ports import Servers, Target
 from services.chat.running import Running
 from services.chat.turns import CHAT, KNOWLEDGE, title_of
 from services.chat.wording import Said, said
-from services.core.errors import ConversationNotFound, EmptyQuestion
+from services.core.errors import ConversationNotFound, EmptyQuestion, ServerNotFound
 from services.core.machine import Process, this_process
 from services.store.conversations import HEAD, ConversationRecord, ConversationRows, TurnRecord, TurnRows
 from services.store.product import ProductSettings
@@ -105,7 +106,7 @@ class ChatService:
 
         Args:
             base_ids: the knowledge bases to answer from; none: plain chat, unless `choices` has another mode.
-            server: id or name; None: the one that is ready.
+            server: id or name; None: the conversation's own, and where it has none any more the one that is ready.
             choices: what counts for this turn before what was chosen for its conversation and its bases. A new
                 conversation takes them as its own.
             heed_words: whether the question itself may say that the documents are wanted, or not.
@@ -116,7 +117,7 @@ class ChatService:
         if not asked:
             raise EmptyQuestion()
         talk = self.conversation(owner_id, conversation_id) if conversation_id else None
-        target, names = self._servers(server), self._bases()
+        target, names = self._target(server, talk), self._bases()
         understood = said(asked, names) if heed_words else None
         mode, searched, notes = _mode(chosen.mode, tuple(base_ids), names, understood)
         if talk is None:
@@ -124,7 +125,7 @@ class ChatService:
             talk = self._conversations.create(
                 owner_id=owner_id, title=title_of(asked), server_id=target.server_id, settings=settings.row()
             )
-        elif not understood:
+        elif after == HEAD and not understood:
             self._keep(talk, target.server_id, mode, tuple(base_ids))
         layers = Choices.stored(talk.settings), self._presets.of(searched)
         settled = settle(merged := chosen.over(*layers), self._product(), mode)
@@ -157,7 +158,10 @@ class ChatService:
     ) -> TurnRecord:
         """Another version of a turn: the same question or a changed one, after the same turns. The old one is kept.
 
+        The conversation goes on as it was: what is chosen here counts for this version only.
+
         Args:
+            server: id or name; None: the conversation's own, as `ask` has it.
             mode: chat or knowledge, whatever the question says; None: as the turn had it.
         """
         old = self.turn(turn_id)
@@ -222,6 +226,14 @@ class ChatService:
         if turn.live and here and not Process(turn.pid, turn.process_started_at).alive:
             return self._turns.update(turn.id, state="interrupted") or turn
         return turn
+
+    def _target(self, server: str | None, talk: ConversationRecord | None) -> Target:
+        """The server that is named, else the conversation's own as if it were, else the one that is ready."""
+        own = talk.server_id if talk else None
+        if server is None and own:
+            with suppress(ServerNotFound):  # it was removed
+                return self._servers(own)
+        return self._servers(server)
 
     def _begin(self, turn: TurnRecord, order: Order) -> None:
         running = Running(turn, self._turns)

@@ -23,7 +23,10 @@ NEW = "new"
 def ask(
     name: Annotated[str, typer.Argument(help="name or id of the knowledge base", show_default=False)],
     question: Annotated[str, typer.Argument(help="the question", show_default=False)],
-    server: Annotated[str | None, typer.Option(help="name or id of the server; without it: one that is ready")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="name or id of the server; without it: the conversation's, or a ready one"),
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="passages that are searched for")] = None,
     conversation: Annotated[
         str | None, typer.Option(help="id of a conversation to go on with; new: begin one that is kept")

@@ -85,7 +85,7 @@ def service(store: StateStore, server_url: str, *, others: Sequence[str] = (), *
     return chat_service(
         store,
         search=search,
-        servers=lambda _: target(1, server_url),
+        servers=more.get("servers", lambda _: target(1, server_url)),
         others=lambda tried: next((each for each in further if each.server_id not in tried), None),
         bases=lambda: NAMES,
         machine_id=MACHINE,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.chat.answers import ChatService
 from services.chat.choices import Choices
 from services.chat.conversations import Conversations
 from services.chat.exporting import as_json, as_markdown
 from services.chat.parts import tokens_by_kind
-from services.core.errors import ConversationNotFound, InvalidName, InvalidValue
+from services.chat.ports import Target
+from services.core.errors import ConversationNotFound, InvalidName, InvalidValue, ServerNotFound
+from services.llm.protocol import Endpoint
 from services.store import StateStore
 from services.store.conversations import TurnRecord
 from services.store.product import product_settings
@@ -231,6 +235,67 @@ def test_another_server_answers_where_one_dies_in_the_middle(desk: Desk) -> None
         second.set(mode="dies_midway", answer="five six seven eight")
         failed = chat.wait(chat.ask("me", "Which fish?").id, 20)
     assert (failed.state, failed.error_code) == ("failed", "server_not_ready") and "five" in failed.answer
+
+
+# the server of a conversation -----------------------------------------------------------------------------------------
+@dataclass
+class Two:
+    """A chat with two servers: "small" is asked where none is named, "large" was chosen. Both may be taken away."""
+
+    chat: ChatService
+    there: dict[str, Target]
+    first: TurnRecord
+
+    def again(self, **more: Any) -> TurnRecord:
+        return self.chat.wait(self.chat.again("me", self.first.id, **more).id, 10)
+
+    def next(self, **more: Any) -> TurnRecord:
+        id = self.first.conversation_id
+        return self.chat.wait(self.chat.ask("me", "And why?", conversation_id=id, **more).id, 10)
+
+    @property
+    def kept(self) -> str | None:
+        return self.chat.conversation("me", self.first.conversation_id).server_id
+
+
+@pytest.fixture
+def two(desk: Desk) -> Iterator[Two]:
+    there = {
+        name: Target(name, Endpoint(name, desk.server.url, engine="llama.cpp"), 700) for name in ("small", "large")
+    }
+
+    def servers(reference: str | None) -> Target:
+        found = there.get(reference or "small")
+        if found is None:
+            raise ServerNotFound(name=reference)
+        return found
+
+    chat = service(desk.store, desk.server.url, servers=servers)
+    yield Two(chat, there, chat.wait(chat.ask("me", "Which fish?", base_ids=["garden"], server="large").id, 10))
+    chat.close()
+
+
+@pytest.mark.parametrize("changed", [{}, {"question": "Which dogs?"}, {"mode": "chat"}])
+def test_another_version_is_made_by_the_server_of_the_conversation(two: Two, changed: dict[str, Any]) -> None:
+    assert two.again(**changed).server_name == "large" and two.kept == "large"
+
+
+def test_a_conversation_goes_on_with_its_server_where_none_is_named(two: Two) -> None:
+    assert two.next().server_name == "large" and two.kept == "large"
+    assert two.next(server="small").server_name == "small" and two.kept == "small", "what is named counts from then on"
+
+
+def test_another_server_may_give_another_version_and_the_conversation_stays_as_it_was(two: Two) -> None:
+    before = two.chat.conversation("me", two.first.conversation_id).settings
+    assert two.again(server="small", mode="chat").server_name == "small"
+    assert two.kept == "large" and two.chat.conversation("me", two.first.conversation_id).settings == before
+
+
+def test_where_the_server_of_a_conversation_was_removed_the_ready_one_answers(two: Two) -> None:
+    del two.there["large"]
+    assert two.again().server_name == "small" and two.next().server_name == "small" and two.kept == "small"
+    with pytest.raises(ServerNotFound):
+        two.again(server="large")
 
 
 # titles and summaries -------------------------------------------------------------------------------------------------

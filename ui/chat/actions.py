@@ -14,6 +14,7 @@ from services.store.conversations import TurnRecord
 from ui import errors, history
 from ui.chat.copying import copy_button
 from ui.chat.inspect import sent_dialog
+from ui.chat.servers import another_server
 from ui.feedback import thumbs, who_reads_it
 from ui.i18n import _
 from ui.waterfall import timing
@@ -31,6 +32,7 @@ def actions(services: Services, owner: str, turn: TurnRecord, versions: Versions
         if turn.answer.strip():
             copy_button(turn.answer, turn.id)
         _button(_("Answer again"), "refresh", turn, "again", services.chat.again, owner, turn.id)
+        another_server(services, owner, turn)
         _button(_("Change the question"), "edit", turn, "edit", _edit, turn.id)
         other, words, icon = _other_mode(turn)
         if other == CHAT or services.store.bases.all():

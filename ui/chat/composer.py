@@ -10,11 +10,9 @@ import streamlit as st
 from services.app import Services
 from services.chat.choices import Choices
 from services.chat.turns import CHAT, KNOWLEDGE
-from services.core.phrases import state_word
-from services.serving.purposes import makes_text
 from services.store.conversations import ConversationRecord
-from ui import i18n
 from ui.chat import settings
+from ui.chat.servers import chat_servers, with_state
 from ui.i18n import _
 
 BASE_PARAMETER = "base"
@@ -52,7 +50,7 @@ def composer(services: Services, talk: ConversationRecord | None) -> Composed:
         with st.container(horizontal=True, key="lectern-composer", vertical_alignment="center"):
             mode = _mode(begun, key, names)
             chosen = _bases(begun, key, names) if mode == KNOWLEDGE else begun.base_ids or ()
-            server_id = _server(services, talk)
+            server_id = _server(services, talk, key)
             choices = settings.popover(services, talk, key, mode, chosen or tuple(names))
         question = st.chat_input(_placeholder(mode, [names[id] for id in chosen]), key="chat.input")
     return Composed(question, mode, tuple(chosen), server_id, choices)
@@ -95,16 +93,17 @@ def _bases(begun: Choices, key: str, names: Mapping[str, str]) -> tuple[str, ...
     return tuple(picked)
 
 
-def _server(services: Services, talk: ConversationRecord | None) -> str | None:
-    servers = {record.id: record for record in services.servers.list() if makes_text(record)}
+def _server(services: Services, talk: ConversationRecord | None, key: str) -> str | None:
+    servers = {record.id: record for record in chat_servers(services)}
     wanted = talk.server_id if talk else None
     picked: str | None = st.selectbox(
         _("Server"),
         list(servers),
         index=list(servers).index(wanted) if wanted in servers else 0,
-        format_func=lambda id: f"{servers[id].name} · {state_word(servers[id].state, i18n.language())}",
+        format_func=lambda id: with_state(servers[id]),
         placeholder=_("no server yet"),
         disabled=not servers,
+        key=f"server-{key}",
         label_visibility="collapsed",
         icon=":material/dns:",
     )
