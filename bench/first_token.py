@@ -117,7 +117,7 @@ def ask_chat(services: Services, server: str, question: str) -> float:
     while not (now := services.chat.turn(turn.id)).answer and now.live:
         time.sleep(LOOK_S)
     first = ticks_ms() - begin
-    services.chat.stop(turn.id)
+    services.chat.stop("bench", turn.id)
     ended = services.chat.wait(turn.id)
     assert ended.answer, ended.error_code
     services.chat.delete("bench", turn.conversation_id)

@@ -23,8 +23,8 @@ with frame.page(N_("Chat")) as services:
     if pressed:
         sources.open_passage(pressed.answer, pressed.number)
 
-    def draw(turns: list[TurnRecord], one: Callable[[TurnRecord], None]) -> None:
-        """The turns, with their sources beside them."""
+    def draw(turns: list[TurnRecord], one: Callable[[TurnRecord], None], asker: str | None) -> None:
+        """The turns, with their sources beside them; `asker` may stop the one that grows."""
         wanted, opened = sources.cited(turns) is not None, sources.opened(turns) is not None
         with citations.beside(sources=wanted, opened=opened) as (main, aside):
             found = sources.panel(services, aside, turns)
@@ -36,14 +36,14 @@ with frame.page(N_("Chat")) as services:
                     one(turn)
                 with st.container(key="lectern-newest" if len(turns) > 1 else None):
                     if turns[-1].live:
-                        conversation.live_turn(services, turns[-1], found)
+                        conversation.live_turn(services, asker, turns[-1], found)
                     one(turns[-1])
 
     if token := share.wanted():
         shared, read = services.conversations.shared(token)
         st.subheader(markdown_text(shared.title), anchor=False)
         safe_text(_("Shared with you to read."), muted=True)
-        draw(list(read), conversation.read_turn)
+        draw(list(read), conversation.read_turn, None)
         st.stop()
 
     chosen = history.current(services, owner)
@@ -82,4 +82,4 @@ with frame.page(N_("Chat")) as services:
         conversation.past_turn(services, owner, turn, versions.get(turn.id))
 
     scrolling.reveal(turns[-1].id)
-    draw(turns, past)
+    draw(turns, past, owner)

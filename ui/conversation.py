@@ -31,6 +31,7 @@ POLL_S = 0.12
 WAIT_S = 1.0
 BEGUN = 100
 """Documents under way, which a list has first, that are looked at for their progress."""
+UNFINISHED = ("failed", "interrupted", "stopped")
 READER, MODEL = ":material/person:", ":material/menu_book:"
 
 
@@ -41,9 +42,15 @@ def past_turn(services: Services, owner: str, turn: TurnRecord, versions: Versio
             safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
         _said(turn)
-        if turn.bases and refuses(turn.answer):
-            nothing_found(turn, open_passage)
-        _outcome(services, owner, turn)
+        _ended(turn)
+        if turn.state in UNFINISHED:
+            st.button(
+                _("Ask again"),
+                icon=":material/refresh:",
+                key=f"again-{turn.id}",
+                on_click=errors.attempt,
+                args=(services.chat.again, owner, turn.id),
+            )
         _told(turn)
         actions(services, owner, turn, versions)
 
@@ -54,23 +61,31 @@ def read_turn(turn: TurnRecord) -> None:
         safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
         _said(turn)
+        _ended(turn)
         _told(turn)
 
 
-def live_turn(services: Services, turn: TurnRecord, on_passages: Callable[[TurnRecord], None]) -> None:
-    """A turn that grows, until it has ended: then the page is drawn anew. Its passages are handed on when found."""
+def live_turn(
+    services: Services, owner: str | None, turn: TurnRecord, on_passages: Callable[[TurnRecord], None]
+) -> None:
+    """A turn that grows, until it has ended: then the page is drawn anew. Its passages are handed on when found.
+
+    Args:
+        owner: who may stop it; None where it is only to be read.
+    """
     announced = bool(turn.passages)
     with st.chat_message("user", avatar=READER):
         safe_text(turn.question)
     with st.chat_message("assistant", avatar=MODEL):
         stop, status, body, beneath = st.empty(), st.empty(), st.empty(), st.empty()
-        stop.button(
-            _("Stop"),
-            icon=":material/stop_circle:",
-            key=f"stop-{turn.id}",
-            on_click=errors.attempt,
-            args=(services.chat.stop, turn.id),
-        )
+        if owner is not None:
+            stop.button(
+                _("Stop"),
+                icon=":material/stop_circle:",
+                key=f"stop-{turn.id}",
+                on_click=errors.attempt,
+                args=(services.chat.stop, owner, turn.id),
+            )
         drawn = ""
         while turn.live:
             if turn.state == JUDGING:
@@ -175,21 +190,16 @@ def _status(turn: TurnRecord) -> None:
         safe_text(_("Waiting for {server} ({time})", server=turn.server_name, time=waited), muted=True)
 
 
-def _outcome(services: Services, owner: str, turn: TurnRecord) -> None:
+def _ended(turn: TurnRecord) -> None:
+    """What was searched where nothing was found, and how an answer ended that did not come to its end."""
+    if turn.bases and refuses(turn.answer):
+        nothing_found(turn, open_passage)
     if turn.state == "failed" and turn.error_code:
         remark(from_row(turn.error_code, turn.error_params).render(i18n.language()))
     elif turn.state == "interrupted":
         safe_text(_("Interrupted: the process that was answering ended. What was said is kept."), muted=True)
     elif turn.state == "stopped":
         safe_text(_("Stopped. What was said is kept."), muted=True, small=True)
-    if turn.state in ("failed", "interrupted", "stopped"):
-        st.button(
-            _("Ask again"),
-            icon=":material/refresh:",
-            key=f"again-{turn.id}",
-            on_click=errors.attempt,
-            args=(services.chat.again, owner, turn.id),
-        )
 
 
 def _facts(turn: TurnRecord, passages: list[Passage]) -> list[str]:

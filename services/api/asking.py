@@ -91,7 +91,7 @@ class Asker:
                             yield chunk
                 finally:
                     if self._services.chat.turn(turn.id).live:
-                        self._services.chat.stop(turn.id)
+                        self._services.chat.stop(caller.talks_as, turn.id)
 
     # texts -----------------------------------------------------------------------------------------------------------
     async def completion(self, asked: Completion, caller: Caller) -> Json:

@@ -81,7 +81,7 @@ class ChatService:
         self.conversation(owner_id, conversation_id)
         for turn in self._turns.of(conversation_id):
             if turn.live:
-                self.stop(turn.id)
+                self.stop(owner_id, turn.id)
         self._conversations.remove(conversation_id)
 
     def turns(self, owner_id: str, conversation_id: str) -> list[TurnRecord]:
@@ -196,8 +196,12 @@ class ChatService:
             running.done.wait(timeout_s)
         return self.turn(turn_id)
 
-    def stop(self, turn_id: str) -> None:
-        """End an answer; what was said is kept. It may be growing in another process."""
+    def stop(self, owner_id: str, turn_id: str) -> None:
+        """End an answer in one of the owner's conversations; what was said is kept. It may grow in another process.
+
+        Raises: ConversationNotFound.
+        """
+        self.conversation(owner_id, self.turn(turn_id).conversation_id)
         running = self._running.get(turn_id)
         if running:
             running.stop.set()

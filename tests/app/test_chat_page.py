@@ -112,7 +112,7 @@ def test_a_stopped_answer_keeps_what_was_said(services: Services, base: BaseReco
     chat_server.set(answer="word " * 200, delay_s=0.05)
     turn = services.chat.ask(LOCAL, "Go on.", base_ids=[base.id])
     chat_server.wait_for(lambda server: server.chats and server.chats[-1].pieces_sent > 3)
-    services.chat.stop(turn.id)
+    services.chat.stop(LOCAL, turn.id)
     services.chat.wait(turn.id, 30)
     app = opened("1_Chat", conversation=turn.conversation_id)
     assert "Stopped. What was said is kept." in words(app) and "Ask again" in labels(app)
@@ -200,6 +200,22 @@ def test_whoever_has_the_link_reads_a_shared_conversation_and_nobody_once_it_was
     assert not app.chat_input and "Delete" not in labels(app) and "Answer again" not in labels(app)
     services.conversations.unshare("somebody else", theirs.conversation_id)
     assert "does not exist any more" in words(opened("1_Chat", shared=token))
+
+
+def test_whoever_reads_a_shared_conversation_sees_how_each_answer_ended_and_can_change_nothing(
+    services: Services, base: BaseRecord, chat_server: ChatServer
+) -> None:
+    chat_server.set(mode="unauthorized")
+    failed = services.chat.wait(services.chat.ask("somebody else", "When?", base_ids=[base.id]).id, 30)
+    token = services.conversations.share("somebody else", failed.conversation_id)
+    app = opened("1_Chat", shared=token)
+    assert "refused the API key" in words(app) and "Ask again" not in labels(app)
+    for state, told in (("stopped", "Stopped. What was said"), ("interrupted", "Interrupted: the process")):
+        services.store.turns.update(failed.id, state=state)
+        app = opened("1_Chat", shared=token)
+        assert told in words(app) and "Ask again" not in labels(app)
+    services.store.turns.update(failed.id, state="done", error_code=None, answer="The documents do not say.")
+    assert "Searched: Garden" in words(opened("1_Chat", shared=token))
 
 
 def test_what_the_model_was_sent_and_what_the_chat_remembers_can_be_seen_and_cleared(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from services.app import bootstrap
 from services.core.settings import load
@@ -111,6 +111,32 @@ def test_a_reload_in_mid_answer_finds_it_growing(running: Site, page: Page, chat
     page.reload()
     expect(answer).to_contain_text("three", timeout=ANSWER_MS)
     expect(answer).to_contain_text("twelve", timeout=ANSWER_MS)
+
+
+def test_an_answer_grows_in_every_tab_and_whoever_only_reads_it_cannot_stop_it(
+    running: Site, page: Page, browser: Browser, chat_server: ChatServer
+) -> None:
+    chat_server.set(delay_s=0.4, answer=" ".join(f"word{number}" for number in range(60)))
+    page.goto(f"{running.url}/Chat")
+    settled(page)
+    page.get_by_test_id("stChatInputTextArea").fill("Go on.")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("word2", timeout=ANSWER_MS)
+    services = bootstrap(load(home=running.home, embedded=False))
+    talk = services.store.conversations.get(page.url.partition("conversation=")[2])
+    assert talk
+    link = f"{running.url}/Chat?shared={services.conversations.share(talk.owner_id, talk.id)}"
+    services.close()
+    tab, stranger = page.context.new_page(), browser.new_page(locale="en-GB")
+    for other, address in ((tab, page.url), (stranger, link)):
+        other.goto(address)
+        expect(other.get_by_test_id("stChatMessage").last).to_contain_text("word9", timeout=ANSWER_MS)
+    assert page.get_by_role("button", name="Stop").is_visible() and tab.get_by_role("button", name="Stop").is_visible()
+    assert stranger.get_by_role("button", name="Stop").count() == 0, "while it grows"
+    tab.get_by_role("button", name="Stop").click()
+    for each in (page, tab, stranger):
+        expect(each.get_by_test_id("stChatMessage").last).to_contain_text("Stopped. What was said is kept.")
+    stranger.close()
 
 
 def test_stop_keeps_what_was_said(running: Site, page: Page, chat_server: ChatServer) -> None:

@@ -130,10 +130,20 @@ def test_stop_keeps_what_was_said_and_ends_the_request(desk: Desk) -> None:
     desk.server.set(mode="slow", answer="one two three four five six seven eight nine ten")
     begun = desk.chat.ask("me", "Count.")
     until(lambda: desk.chat.turn(begun.id).answer)
-    desk.chat.stop(begun.id)
+    desk.chat.stop("me", begun.id)
     turn = desk.chat.wait(begun.id, 10)
     assert turn.state == "stopped" and "one" in turn.answer and "ten" not in turn.answer
     desk.server.wait_for(lambda server: server.chats[0].closed_early)
+
+
+def test_nobody_else_can_stop_an_answer(desk: Desk) -> None:
+    desk.server.set(mode="slow", answer=" word" * 5)
+    begun = desk.chat.ask("me", "Go on.")
+    for chat in (desk.chat, service(StateStore(desk.url), desk.server.url)):
+        with pytest.raises(ConversationNotFound):
+            chat.stop("stranger", begun.id)
+    turn = desk.chat.wait(begun.id, 20)
+    assert turn.state == "done" and turn.answer.count("word") == 5
 
 
 def test_another_process_can_stop_an_answer(desk: Desk) -> None:
@@ -141,7 +151,7 @@ def test_another_process_can_stop_an_answer(desk: Desk) -> None:
     begun = desk.chat.ask("me", "Go on.")
     elsewhere = service(StateStore(desk.url), desk.server.url)
     until(lambda: elsewhere.turn(begun.id).answer)
-    elsewhere.stop(begun.id)
+    elsewhere.stop("me", begun.id)
     assert desk.chat.wait(begun.id, 10).state == "stopped"
 
 
@@ -149,7 +159,7 @@ def test_a_server_that_says_nothing_cannot_hold_up_a_stop(desk: Desk) -> None:
     desk.server.set(mode="hangs")
     begun = desk.chat.ask("me", "Hello?")
     until(lambda: desk.server.chats)
-    desk.chat.stop(begun.id)
+    desk.chat.stop("me", begun.id)
     assert desk.chat.wait(begun.id, 5).state == "stopped"
     desk.server.wait_for(lambda server: server.chats[0].closed_early)
 

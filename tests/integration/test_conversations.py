@@ -217,11 +217,11 @@ def test_a_busy_server_has_a_queue_with_places(desk: Desk) -> None:
     running, second, third = (chat.ask("me", f"{number}?") for number in range(3))
     until(lambda: chat.turn(running.id).answer and chat.turn(third.id).queue_place == 2)
     assert chat.turn(second.id).queue_place == 1 and len(desk.server.chats) == 1
-    chat.stop(second.id)
+    chat.stop("me", second.id)
     until(lambda: chat.turn(third.id).queue_place == 1)
     assert chat.wait(second.id, 10).state == "stopped"
     desk.server.set(mode="normal", answer="Yes.")
-    chat.stop(running.id)
+    chat.stop("me", running.id)
     assert chat.wait(third.id, 10).answer == "Yes."
 
 

@@ -185,7 +185,7 @@ def test_a_stop_ends_the_judging_and_keeps_the_answer_with_what_was_judged(court
     until(lambda: len(court.judge.chats) == 2 and court.chat.turn(begun.id).state == "judging")
     growing = court.chat.turn(begun.id)
     assert (growing.live, growing.progress_done, growing.progress_total) == (True, 1, 2)
-    court.chat.stop(begun.id)
+    court.chat.stop("me", begun.id)
     turn = court.chat.wait(begun.id, 10)
     assert turn.state == "done" and turn.answer == court.writer.answer
     assert [check.verdict for check in checks_of(turn.settings)] == ["not_found", "supported"]
@@ -201,7 +201,7 @@ def test_nobody_waits_for_the_writer_while_an_answer_is_judged(court: Court) -> 
     court.writer.set(answer="Hello.")
     assert court.chat.wait(court.chat.ask("me", "Hello").id, 10).answer == "Hello."
     assert court.chat.turn(first.id).state == "judging"
-    court.chat.stop(first.id)
+    court.chat.stop("me", first.id)
     court.chat.wait(first.id, 10)
 
 

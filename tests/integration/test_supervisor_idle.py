@@ -150,7 +150,7 @@ def test_stop_ends_the_waiting_and_leaves_the_server_on_its_way(desk: Desk, serv
     turn = services.chat.ask(OWNER, "Are you there?")
     with supervised(desk):
         seen(services, turn, lambda turn: turn.state == "starting")
-        services.chat.stop(turn.id)
+        services.chat.stop(OWNER, turn.id)
         assert seen(services, turn, lambda turn: not turn.live).state == "stopped"
         desk.until(lambda row: row.state == STARTING)
 
