@@ -11,19 +11,23 @@ from services.chat.choices import Choices, settle
 from services.chat.memory import Remembered, rememberable, remembered
 from services.chat.turns import CHAT
 from services.core.errors import ConversationNotFound, InvalidName
-from services.core.i18n import N_
+from services.core.i18n import DEFAULT_LANGUAGE, N_, translate
 from services.core.machine import this_process
 from services.llm.estimate import estimated_tokens
 from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows, way_to
 from services.store.product import ProductSettings
 
 TITLE_LIMIT = 200
+BRANCH_ROOM = 20
+"""Characters of a title that the word for a branch may take."""
 COPIED = (
     *("mode", "state", "question", "standalone", "answer", "reasoning", "bases", "notes", "server_name", "model"),
-    *("settings", "passages", "timings_ms", "prompt_tokens", "completion_tokens", "machine_id", "pid"),
-    *("process_started_at", "error_code", "error_params"),
+    *("settings", "passages", "timings_ms", "prompt_tokens", "completion_tokens", "pid", "process_started_at"),
+    *("error_code", "error_params", "created_at_ms"),
 )
 """Of a turn, in a branch."""
+NOWHERE = ""
+"""In place of a machine: a copied turn was asked on none, and no machine counts it as a question of its own."""
 PLENTY = 1_000_000
 
 
@@ -78,17 +82,28 @@ class Conversations:
             )
         return talk
 
-    def branch(self, owner_id: str, turn_id: str) -> ConversationRecord:
-        """A new conversation that begins with the turns up to this one; the old one stays as it is."""
+    def branch(self, owner_id: str, turn_id: str, language: str = DEFAULT_LANGUAGE) -> ConversationRecord:
+        """A new conversation that begins with the turns up to this one; the old one stays as it is.
+
+        What was cleared from the memory stays cleared, and what each turn's model was sent can still be seen.
+
+        Args:
+            language: of the word that is put behind the title.
+        """
         turn = self._turn(turn_id)
         talk = self._own(owner_id, turn.conversation_id)
+        title = translate(N_("{title} (branch)"), language, title=talk.title[: TITLE_LIMIT - BRANCH_ROOM])
         made = self._conversations.create(
-            owner_id=owner_id, title=talk.title, server_id=talk.server_id, settings=talk.settings
+            owner_id=owner_id, title=title, server_id=talk.server_id, settings=talk.settings
         )
-        for old in self._turns.path(talk.id, turn.id):
-            if not old.live:
-                self._turns.create(made.id, **{name: getattr(old, name) for name in COPIED})
-        changes = {"title_origin": "person" if talk.title_origin == "person" else "model"}
+        copies = [(old, self._copied(old, made.id)) for old in self._turns.path(talk.id, turn.id) if not old.live]
+        cleared = [copy.position for old, copy in copies if old.position <= (talk.remembers_after or 0)]
+        through = {old.id: copy.id for old, copy in copies}.get((talk.summary or {}).get("through", ""))
+        changes = {
+            "title_origin": "person" if talk.title_origin == "person" else "model",
+            "remembers_after": max(cleared, default=None),
+            "summary": {**(talk.summary or {}), "through": through} if through else None,
+        }
         return self._conversations.change(made.id, **changes) or made
 
     def versions(self, conversation_id: str) -> dict[str, Versions]:
@@ -149,6 +164,14 @@ class Conversations:
         if talk is None:
             raise ConversationNotFound()
         return talk, self._turns.path(talk.id, talk.head_id)
+
+    def _copied(self, old: TurnRecord, conversation_id: str) -> TurnRecord:
+        """A turn once more at the end of another conversation, with what its model was sent."""
+        values = {name: getattr(old, name) for name in COPIED}
+        copy = self._turns.create(conversation_id, **values, machine_id=NOWHERE)
+        if sent := self._turns.prompt(old.id):
+            self._turns.sent(copy.id, sent)
+        return copy
 
     def _own(self, owner_id: str, conversation_id: str) -> ConversationRecord:
         found = self._conversations.of(owner_id, conversation_id)

@@ -11,7 +11,7 @@ from services.app import Services
 from services.chat.conversations import Versions
 from services.chat.turns import CHAT, KNOWLEDGE
 from services.store.conversations import TurnRecord
-from ui import errors, history
+from ui import errors, history, i18n
 from ui.chat.copying import copy_button
 from ui.chat.inspect import sent_dialog
 from ui.chat.servers import another_server
@@ -105,4 +105,4 @@ def _resend(services: Services, owner: str, turn_id: str, words: str) -> None:
 
 
 def _branch(services: Services, owner: str, turn_id: str) -> None:
-    history.open_conversation(services.conversations.branch(owner, turn_id).id)
+    history.open_conversation(services.conversations.branch(owner, turn_id, i18n.language()).id)
