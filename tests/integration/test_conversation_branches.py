@@ -20,7 +20,7 @@ from tests.integration.test_answers import MACHINE, Desk, service
 def desk(tmp_path: Path) -> Iterator[Desk]:
     url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
     store = StateStore(url)
-    with running_chat_server(answer="Forty-two.") as server:
+    with running_chat_server(answer="Forty-two.", engine="llama.cpp") as server:
         yield Desk(service(store, server.url), server, store, url)
     store.close()
 
