@@ -6,6 +6,7 @@ from services.core.i18n import N_
 from ui import api_snippets, bases, documents, embedders, errors, feedback, frame, rated, rebuilding, transfer
 from ui.chunks import view
 from ui.i18n import _
+from ui.presets import preset_box
 from ui.search_box import try_search
 from ui.upkeep import upkeep
 from ui.widgets import beside_title, empty_state, facts_line
@@ -56,6 +57,7 @@ with frame.page(N_("Knowledge")) as services:
         documents.document_list(services, summary)
         rated.rated_list(services, summary.base.id)
         feedback.golden_list(services, summary.base.id)
+        preset_box(services, summary.base)
         upkeep(services, summary.base)
     else:
         empty_state(

@@ -19,6 +19,8 @@ from services.store.product import ProductSettings
 Memory = Literal["everything", "last_turns", "token_budget", "summary", "summary_recent"]
 MEMORIES: tuple[Memory, ...] = get_args(Memory)
 Mode = Literal["chat", "knowledge"]
+PRESET = ("system_prompt", "temperature", "top_p", "max_tokens", "stop", "top_k")
+"""What a base may have a default of. No memory: a question to a base is sent without what was said before it."""
 
 
 class Choices(BaseModel):
@@ -127,13 +129,22 @@ class Presets:
     def of(self, base_ids: Iterable[str]) -> Choices:
         """The presets of bases; where two disagree, the first one counts."""
         chosen = self._preferences.all(EVERYBODY)
-        first, *others = [Choices.stored(chosen.get(_key(base_id))) for base_id in base_ids] or [Choices()]
+        rows = [_presettable(chosen.get(_key(base_id)) or {}) for base_id in base_ids]
+        first, *others = [Choices.stored(row) for row in rows] or [Choices()]
         return first.over(*others)
 
     def choose(self, base_id: str, choices: Choices) -> None:
-        """Set a base's preset; what `choices` leaves out has none. Mode and bases are no part of one."""
-        row = {key: value for key, value in choices.row().items() if key not in ("mode", "base_ids")}
+        """Set defaults of a base; what `choices` leaves out stays as it was, and what is no part of one is left out."""
+        row = _presettable(choices.over(self.of([base_id])).row())
         self._preferences.set(EVERYBODY, _key(base_id), row or None)
+
+    def clear(self, base_id: str) -> None:
+        """Let a base have no defaults any more."""
+        self._preferences.set(EVERYBODY, _key(base_id), None)
+
+
+def _presettable(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name in PRESET}
 
 
 def _key(base_id: str) -> str:

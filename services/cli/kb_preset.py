@@ -20,9 +20,6 @@ def preset(
     max_tokens: Annotated[int | None, typer.Option(help="most tokens of an answer")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="words that end the answer; may be repeated")] = None,
     top_k: Annotated[int | None, typer.Option(help="passages that are searched for")] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="everything, last_turns, token_budget, summary or summary_recent")
-    ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="have no defaults any more")] = False,
 ) -> None:
     """Show or change the defaults of questions to a knowledge base."""
@@ -36,11 +33,11 @@ def preset(
             "max_tokens": max_tokens,
             "stop": stop or None,
             "top_k": top_k,
-            "memory": memory,
         }
-        before = Choices() if clear else services.presets.of([base.id])
-        chosen = Choices.of(given).over(before)
-        if chosen != before or clear:
+        chosen = Choices.of(given)
+        if clear:
+            services.presets.clear(base.id)
+        if chosen != Choices():
             services.presets.choose(base.id, chosen)
-        row = chosen.row()
+        row = services.presets.of([base.id]).row()
         speaker.emit(row, lambda: speaker.fields(row))

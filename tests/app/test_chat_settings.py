@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.app import Services
+from services.chat.choices import Choices
 from services.knowledge.index.local import rows
 from services.knowledge.loaders.reader import Reader
 from services.store.bases import BaseRecord
@@ -64,7 +65,7 @@ def test_while_the_settings_are_closed_no_document_is_read(
     assert "Apply" not in labels(app) and read == []
     app = opened_settings(turn.conversation_id)
     assert "Apply" in labels(app) and offered(app, "Only these documents") == ["pump.md"]
-    assert offered(app, "Only these types") == ["markdown"]
+    assert offered(app, "Only these types") == ["MD"]
     assert set(read) == {"pump.md"}
 
 
@@ -77,6 +78,34 @@ def test_what_was_applied_is_kept_and_the_settings_close(services: Services, bas
     kept = services.chat.conversation(LOCAL, turn.conversation_id).settings
     assert (kept["temperature"], list(kept["documents"])) == (0.5, ["pump.md"])
     assert "Apply" not in labels(app), "they are closed"
+
+
+def test_only_what_was_changed_is_pinned_to_the_conversation(services: Services, base: BaseRecord) -> None:
+    turn = asked(services, base)
+    app = opened_settings(turn.conversation_id)
+    next(area for area in app.text_area if area.label == "Stop at").set_value("\\n\nEND, \n\\\\t")
+    press(app, "Apply")
+    kept = services.chat.conversation(LOCAL, turn.conversation_id).settings
+    assert kept["stop"] == ["\n", "END, ", "\\t"] and not {"memory", "memory_turns", "memory_tokens"} & set(kept)
+    app = opened_settings(turn.conversation_id)
+    assert next(area for area in app.text_area if area.label == "Stop at").value == "\\n\nEND, \n\\\\t"
+
+
+def test_defaults_of_bases_are_added_to_those_that_they_have_and_can_be_cleared(
+    services: Services, base: BaseRecord
+) -> None:
+    services.presets.choose(base.id, Choices(top_k=3, temperature=0.25))
+    turn = asked(services, base)
+    app = opened_settings(turn.conversation_id)
+    assert "Defaults of: Garden" in words(app)
+    field(app, "Most tokens of an answer").set_value(64)
+    field(app, "Turns").set_value(2)
+    press(app, "Make these the defaults of the bases")
+    assert services.presets.of([base.id]).row() == {"top_k": 3, "temperature": 0.25, "max_tokens": 64}
+    app = opened("2_Knowledge")
+    assert "Most tokens of an answer: 64" in words(app) and "Temperature: 0.25" in words(app)
+    app = press(app, "Clear these defaults")
+    assert services.presets.of([base.id]) == Choices() and "None: Settings count." in words(app)
 
 
 def test_of_a_large_base_the_first_documents_are_offered_and_those_that_are_looked_for(

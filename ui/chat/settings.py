@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from services.app import Services
-from services.chat.choices import MEMORIES, Choices, settle
+from services.chat.choices import MEMORIES, PRESET, Choices, settle
 from services.chat.turns import KNOWLEDGE
 from services.core.i18n import N_
 from services.knowledge.loaders.registry import format_name
@@ -17,7 +18,9 @@ from ui import errors
 from ui.chat import popovers
 from ui.document_choice import offered, there
 from ui.i18n import _, ngettext
+from ui.presets import escaped
 from ui.text import markdown_text
+from ui.widgets import safe_text
 
 NEW = "chat.choices"
 """In the session: what was chosen for a conversation that has not begun."""
@@ -70,16 +73,20 @@ def _popover(
         types = [kind for base in bases for kind in services.knowledge.media_types(base)]
         # No form: what was chosen in one would be lost when other documents are offered.
         values = _fields(services, now, mode, base_ids, key, documents, types)
-        with st.container(horizontal=True):
-            if st.button(_("Apply"), type="primary", key=f"apply-{key}"):
-                errors.attempt(_apply, services, talk, now, values)
-                popovers.close(name)
-                st.rerun()
-            preset = mode == KNOWLEDGE and st.button(
-                _("Make these the defaults of the bases"),
-                help=_("For everybody who asks them; filters are left out."),
-                key=f"preset-{key}",
-            )
+        with st.container(gap="xxsmall"):
+            if mode == KNOWLEDGE:
+                names = ", ".join(services.knowledge.base(base_id).name for base_id in base_ids)
+                safe_text(_("Defaults of: {bases}", bases=names), muted=True, small=True)
+            with st.container(horizontal=True):
+                if st.button(_("Apply"), type="primary", key=f"apply-{key}"):
+                    errors.attempt(_apply, services, talk, now, values)
+                    popovers.close(name)
+                    st.rerun()
+                preset = mode == KNOWLEDGE and st.button(
+                    _("Make these the defaults of the bases"),
+                    help=_("What is set under Answer, for everybody who asks them; other defaults of theirs stay."),
+                    key=f"preset-{key}",
+                )
         if preset:
             errors.attempt(_preset, services, base_ids, values)
 
@@ -110,7 +117,7 @@ def _fields(
 def _answer_fields(services: Services, now: Choices, mode: str, base_ids: Sequence[str], key: str) -> dict[str, Any]:
     inherited = settle(services.presets.of(base_ids if mode == KNOWLEDGE else ()), services.product, mode)
     system_prompt = st.text_area(
-        _("System prompt"), now.system_prompt or "", placeholder=inherited.system_prompt, key=f"system-{key}", height=80
+        _("System prompt"), now.system_prompt or "", placeholder=inherited.system_prompt, key=f"system-{key}", height=68
     )
     left, right = st.columns(2)
     temperature = left.number_input(
@@ -133,33 +140,39 @@ def _answer_fields(services: Services, now: Choices, mode: str, base_ids: Sequen
         placeholder=str(inherited.max_tokens),
         key=f"tokens-{key}",
     )
-    stop = right.text_input(
+    stop = right.text_area(
         _("Stop at"),
-        ", ".join(now.stop or ()),
-        help=_("Words that end the answer, with a comma between"),
+        "\n".join(map(escaped, now.stop or ())),
+        help=_("Texts that end the answer, one in each line; \\\\n stands for a line break, \\\\t for a tab."),
         key=f"stop-{key}",
+        height=68,
     )
     return {
         "system_prompt": system_prompt.strip() or None,
         "temperature": temperature,
         "top_p": top_p,
         "max_tokens": max_tokens,
-        "stop": [part.strip() for part in stop.split(",") if part.strip()] or None,
+        "stop": [_unescaped(line) for line in stop.split("\n") if line] or None,
     }
 
 
 def _memory_fields(services: Services, now: Choices, mode: str, key: str) -> dict[str, Any]:
-    settled = settle(now, services.product, mode)
+    inherited = settle(Choices(), services.product, mode)
     memory = st.selectbox(
         _("What the chat remembers"),
         MEMORIES,
-        index=MEMORIES.index(settled.memory),
+        index=MEMORIES.index(now.memory) if now.memory else None,
         format_func=lambda memory: _(MEMORY_WORDS[memory]),
+        placeholder=_(MEMORY_WORDS[inherited.memory]),
         key=f"memory-{key}",
     )
     left, right = st.columns(2)
-    turns = left.number_input(_("Turns"), 1, 200, settled.memory_turns, key=f"turns-{key}")
-    tokens = right.number_input(_("Tokens"), 64, 1_000_000, settled.memory_tokens, key=f"budget-{key}")
+    turns = left.number_input(
+        _("Turns"), 1, 200, now.memory_turns, placeholder=str(inherited.memory_turns), key=f"turns-{key}"
+    )
+    tokens = right.number_input(
+        _("Tokens"), 64, 1_000_000, now.memory_tokens, placeholder=str(inherited.memory_tokens), key=f"budget-{key}"
+    )
     return {"memory": memory, "memory_turns": turns, "memory_tokens": tokens}
 
 
@@ -196,7 +209,12 @@ def _apply(services: Services, talk: ConversationRecord | None, now: Choices, va
 
 
 def _preset(services: Services, base_ids: Sequence[str], values: dict[str, Any]) -> None:
-    kept = {key: value for key, value in values.items() if key not in ("documents", "types", "since", "until")}
+    wanted = Choices.of({name: values[name] for name in PRESET if name in values})
     for base_id in base_ids:
-        services.presets.choose(base_id, Choices.of(kept))
+        services.presets.choose(base_id, wanted)
     st.toast(_("Saved as the defaults of these bases."))
+
+
+def _unescaped(line: str) -> str:
+    meant = {"\\\\": "\\", "\\n": "\n", "\\t": "\t"}
+    return re.sub(r"\\[\\nt]", lambda found: meant[found[0]], line)
