@@ -139,6 +139,26 @@ def test_an_answer_grows_in_every_tab_and_whoever_only_reads_it_cannot_stop_it(
     stranger.close()
 
 
+def test_an_answer_is_copied_timed_and_exported(running: Site, page: Page, chat_server: ChatServer) -> None:
+    chat_server.set(delay_s=0.01, answer="Water rises at **six**.")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{running.url}/Chat")
+    settled(page)
+    page.get_by_test_id("stChatInputTextArea").fill("When does water rise?")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copy the answer").click(timeout=ANSWER_MS)
+    assert page.evaluate("navigator.clipboard.readText()") == "Water rises at **six**."
+    page.get_by_role("button", name="Timing").click()
+    expect(page.locator(".lectern-waterfall")).to_contain_text("writing the answer")
+    page.keyboard.press("Escape")
+    page.locator('[class*="st-key-conversation-menu-"] button:visible').first.click()
+    for label, ending in (("Export as Markdown", ".md"), ("Export as JSON", ".json")):
+        with page.expect_download() as awaited:
+            page.get_by_role("button", name=label).click()
+        assert awaited.value.suggested_filename.endswith(ending)
+        assert "Water rises at **six**." in Path(awaited.value.path()).read_text("utf-8")
+
+
 def test_stop_keeps_what_was_said(running: Site, page: Page, chat_server: ChatServer) -> None:
     chat_server.set(delay_s=0.3, answer=" word" * 60)
     page.goto(f"{running.url}/Chat")
