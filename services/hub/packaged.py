@@ -74,5 +74,5 @@ CHAT_MODEL = PackagedModel(
         )
         for number, wheel in enumerate(_WHEELS, 1)
     ),
-    doubts={"en": 0.35, "zh": 0.76, "zh-Hant": 0.82},
+    doubts={"en": 0.35, "zh": 0.745, "zh-Hant": 0.82},
 )
