@@ -78,3 +78,12 @@ def test_a_server_that_was_picked_but_not_asked_is_not_picked_in_another_convers
     field(app, "Server").set_value(services.servers.show("box").id)
     app = press(app.run(), "And the well?")
     assert field(app, "Server").value == services.servers.show("large").id
+
+
+def test_a_new_conversation_begins_with_a_server_that_is_ready(
+    services: Services, base: BaseRecord, large: ChatServer
+) -> None:
+    oldest = services.servers.show("box")
+    services.store.servers.update(oldest.id, state="unreachable")
+    server = field(opened("1_Chat"), "Server")
+    assert server.value == services.servers.show("large").id

@@ -95,7 +95,8 @@ def _bases(begun: Choices, key: str, names: Mapping[str, str]) -> tuple[str, ...
 
 def _server(services: Services, talk: ConversationRecord | None, key: str) -> str | None:
     servers = {record.id: record for record in chat_servers(services)}
-    wanted = talk.server_id if talk else None
+    first = None if talk else services.servers.default()
+    wanted = talk.server_id if talk else first and first.id
     picked: str | None = st.selectbox(
         _("Server"),
         list(servers),
