@@ -160,6 +160,8 @@ def test_the_reason_is_named(sentence: str, verdict: str, reason: str) -> None:
         ("莫瓦里在1911年建成。", "它由莫瓦里于1911年建成。"),
         ("非洲和无锡各有一家分店。", "分店开在非洲和无锡，各有一家。"),
         ("車程要30分鐘，票可保留三週。", "車程三十分鐘，票保留三個星期。"),
+        ("Error 7 means no flow.", "E07: no flow. The error is shown on the display, which means a blocked inlet."),
+        ("BL-80 costs 1,200 euros.", "The BL80 costs EUR 1200."),
     ],
 )
 def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> None:
@@ -180,6 +182,8 @@ def test_the_same_in_other_words_is_not_flagged(sentence: str, source: str) -> N
         ("寄存的行李将被取消。", "寄存的行李将被保留。", NEGATION),
         ("展館沒有開放夜場。", "展館在週末開放夜場。", NEGATION),
         ("The fee is not refunded.", "The fee is refunded without delay if the course is full.", NEGATION),
+        ("备用电池可工作6小时。", "F6：更换备用电池后，设备可工作。", NUMBERS),
+        ("The filter is changed after 80 hours.", "The filter of the BL-80 is changed once a month.", NUMBERS),
     ],
 )
 def test_what_is_altered_is_flagged_with_its_reason(sentence: str, source: str, reason: str) -> None:

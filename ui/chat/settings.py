@@ -63,6 +63,7 @@ def _popover(
     about = _("Settings of this conversation")
     with (
         st.popover(label, icon=":material/tune:", help=about, key=popovers.key(name), on_change="rerun") as drawn,
+        st.container(key=f"tall-{name}"),
         errors.shown(),
     ):
         if not drawn.open:

@@ -82,6 +82,8 @@ _SCALES = {
     "万亿": 1e12,
 }
 _SCALES |= numerals.SCALES
+_CODE = re.compile(r"[A-PR-Za-pr-z]-?\Z")
+"""What makes a number part of a name: F6 is no support for six hours. Q3 is the third quarter."""
 _NOUN = re.compile(r"\s?([A-Za-z]{3,}|[\u3400-\u9fff]{1,2})")
 _IDIOMS = re.compile(
     r"第[一二三四五六七八九十]+年|[次翌同当當][年日]|[上下前后後头頭][一个個][年月日天次个個周週期位届屆季]|一[些般样樣起直致定旦切边邊方面律种種下点點再概共同]|[统統唯万萬单單第逐专專惟]一|十分(?![钟鐘])|(?:星期|周|週|礼拜|禮拜)[一二三四五六日天]|千万(?![元人吨])|四处|三文|百姓|百货|"
@@ -227,6 +229,8 @@ def _quantity(match: re.Match[str], left: _Masked) -> Quantity:
         kind, factor = unit_of(before["unit"])
         value *= factor
         written = before.group() + written
+    elif not kind and "digits" in found and _CODE.search(left.whole, 0, match.start()):
+        kind = "code"
     noun = _NOUN.match(left.whole, end)
     counted = noun.group(1).lower() if noun and not kind else ""
     weak = value in (1.0, 2.0) and not kind and "digits" not in found
