@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,7 +103,9 @@ def test_the_api_takes_the_next_port_where_the_first_is_taken_and_says_so_to_peo
     with running_chat_server() as server:
         taken = server.url.removesuffix("/v1").rpartition(":")[2]
         with api_alone(shell.home, "--lang", "zh", "--port", taken) as (process, line):
-            assert f":{int(taken) + 1}/v1" in line and "Ctrl-C" in line and "API" in line
+            said = re.search(r":(\d+)/v1", line)
+            # Another program may have taken the next one as well.
+            assert said and 0 < int(said[1]) - int(taken) < 20 and "Ctrl-C" in line and "API" in line
             process.send_signal(signal.SIGTERM)
             process.wait(ENDING_S)
 
