@@ -256,7 +256,7 @@ def test_twenty_answers_at_once_are_all_whole(desk: Desk) -> None:
 
 def test_an_answer_that_repeats_itself_is_ended_and_says_so(desk: Desk) -> None:
     once = "The pond holds koi and tench, and in spring a pair of mallards comes to breed [1]."
-    desk.server.set(answer=f"{once} " * 400)
+    desk.server.set(answer=f"{once} " * 400, delay_s=0.002)
     turn = desk.ask("Which fish live in the pond?", base_ids=["garden"])
     assert (turn.state, turn.answer.strip()) == ("done", once)
     assert [told(note) for note in turn.notes] == ["The model began to repeat itself; its answer was ended there."]
