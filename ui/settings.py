@@ -9,9 +9,9 @@ import streamlit as st
 from services.app import Services
 from services.core.i18n import N_
 from services.core.units import bytes_text
-from services.serving.purposes import makes_text
 from services.store.product import ProductSettings
 from ui import errors, rerankers
+from ui.chat.servers import chat_servers
 from ui.i18n import _
 from ui.text import html_text
 from ui.widgets import safe_text
@@ -76,7 +76,7 @@ def product_form(services: Services) -> None:
 
 def _judge_field(services: Services) -> str:
     """Which chat server judges citations; empty: none."""
-    names = {record.id: record.name for record in services.servers.list() if makes_text(record)}
+    names = {record.id: record.name for record in chat_servers(services)}
     now = services.product.judge
     if now and now not in names:
         safe_text(_("The server that was chosen as judge is gone. Choose another one, or none."))

@@ -86,13 +86,12 @@ def _asked(caller: Caller, asked: Question, id: str | None) -> TurnRecord:
     else:
         base_ids = [services.knowledge.base(name).id for name in asked.knowledge_bases]
         mode = KNOWLEDGE if base_ids else CHAT
-    last_asked = services.store.servers.get(talk.server_id) if talk and talk.server_id else None
     return services.chat.ask(
         caller.talks_as,
         asked.content,
         conversation_id=id,
         base_ids=base_ids,
-        server=asked.server or (last_asked.id if last_asked else None),
+        server=asked.server,
         choices=Choices.of({"mode": mode}),
     )
 

@@ -23,7 +23,7 @@ from services.chat.titles import clean_title, title_messages
 from services.chat.turnstile import Turnstile
 from services.core.errors import AppError
 from services.core.log import incident
-from services.llm.protocol import Message, ReasoningDelta, Sampling, TextDelta
+from services.llm.protocol import Message, Sampling
 from services.store.conversations import ConversationRecord, ConversationRows, TurnRecord, TurnRows
 
 logger = logging.getLogger(__name__)
@@ -140,10 +140,7 @@ class Chores:
             self._recalled = recalled
             thoughts = Thoughts()
             for event in pumped(self._models.at(target.endpoint).stream(messages, Sampling(max_tokens)), recalled):
-                if isinstance(event, TextDelta):
-                    thoughts.take(event.text)
-                elif isinstance(event, ReasoningDelta):
-                    thoughts.think(event.text)
+                thoughts.hear(event)
             return None if recalled.is_set() else thoughts.answer.strip()
 
 

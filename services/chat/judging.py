@@ -17,7 +17,7 @@ from services.chat.checking.answers import CHECKS, SentenceCheck, checks_of
 from services.chat.checking.sentences import sentences
 from services.chat.checking.verdicts import CONTRADICTS, JUDGE, MEANING, NOT_FOUND, SUPPORTED, UNSURE, WORDS
 from services.chat.counting import Models
-from services.chat.notes import UNJUDGED, note
+from services.chat.notes import UNJUDGED, error_note
 from services.chat.ports import Servers
 from services.chat.prompts import Language, PromptPassage, framed, question_language
 from services.chat.reasoning import Thoughts
@@ -27,8 +27,7 @@ from services.chat.turns import passages_of
 from services.chat.turnstile import Turnstile
 from services.core.clock import Stopwatch
 from services.core.errors import AppError
-from services.core.phrases import phrase
-from services.llm.protocol import ChatModel, Message, ReasoningDelta, Sampling, TextDelta
+from services.llm.protocol import ChatModel, Message, Sampling
 from services.store.conversations import JUDGING
 
 JUDGED = "judged"
@@ -104,7 +103,7 @@ class Judge:
             with watch.step("judge"):
                 self._judged(running, server_id, due)
         except AppError as error:
-            running.note(note(UNJUDGED, reason=phrase(error.message, **error.params)))
+            running.note(error_note(UNJUDGED, error))
 
     def _judged(self, running: Running, server_id: str, due: Sequence[int]) -> None:
         target = self._servers(server_id)
@@ -114,28 +113,29 @@ class Judge:
             endpoint = reached(running, target)
             if endpoint is None:
                 return
-            model, told = self._models.at(endpoint), 0
-            for asked, place in enumerate(due, 1):
-                verdict = self._heard(running, model, place)
-                if running.stop.is_set():
-                    return
-                told += verdict is not None
-                counts = {"server": endpoint.name, "sentences": asked, "told": told}
-                running.change(settings={**running.turn.settings, JUDGED: counts}, progress_done=asked)
-                running.write_when_due()
+            self._asked(running, self._models.at(endpoint), due)
         finally:
             waiting.leave()
 
-    def _heard(self, running: Running, model: ChatModel, place: int) -> str | None:
-        turn = running.turn
-        checks, passages = checks_of(turn.settings), passages_of(turn)
-        check = checks[place]
-        said = next(each for each in sentences(turn.answer, len(passages)) if each.start == check.start)
-        cited = [passages[number - 1] for number in check.numbers]
-        verdict = opinion(model, turn.standalone or turn.question, said.text, cited, running.stop)
-        checks[place] = with_opinion(check, verdict, model.endpoint.name)
-        running.change(settings={**turn.settings, CHECKS: [each.row() for each in checks]})
-        return verdict
+    def _asked(self, running: Running, model: ChatModel, due: Sequence[int]) -> None:
+        turn, server = running.turn, model.endpoint.name
+        question = turn.standalone or turn.question
+        checks, passages, told = checks_of(turn.settings), passages_of(turn), 0
+        said = {each.start: each.text for each in sentences(turn.answer, len(passages))}
+        for asked, place in enumerate(due, 1):
+            check = checks[place]
+            cited = [passages[number - 1] for number in check.numbers]
+            verdict = opinion(model, question, said[check.start], cited, running.stop)
+            if running.stop.is_set():
+                return
+            checks[place] = with_opinion(check, verdict, server)
+            told += verdict is not None
+            found = {
+                CHECKS: [each.row() for each in checks],
+                JUDGED: {"server": server, "sentences": asked, "told": told},
+            }
+            running.change(settings={**running.turn.settings, **found}, progress_done=asked)
+            running.write_when_due()
 
 
 def is_due(check: SentenceCheck) -> bool:
@@ -162,12 +162,9 @@ def opinion(
     events = pumped(model.stream(judge_messages(question, sentence, passages), Sampling(MAX_TOKENS)), stop)
     with closing(events):
         for event in events:
-            if isinstance(event, ReasoningDelta):
-                thoughts.think(event.text)
-            elif isinstance(event, TextDelta):
-                thoughts.take(event.text)
-                if verdict := verdict_in(thoughts.answer):
-                    return verdict
+            thoughts.hear(event)
+            if verdict := verdict_in(thoughts.answer):
+                return verdict
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from services.llm.protocol import Event, ReasoningDelta, TextDelta
+
 _PAIRS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<|channel>thought", "<channel|>"))
 _CLOSERS = tuple(closer for _, closer in _PAIRS)
 
@@ -19,6 +21,13 @@ class Thoughts:
         self._said = ""
         self._thought = ""
         """What came as reasoning of its own, beside the answer."""
+
+    def hear(self, event: Event) -> None:
+        """The next event of the answer's stream; what is no text is passed over."""
+        if isinstance(event, TextDelta):
+            self.take(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self.think(event.text)
 
     def take(self, text: str) -> None:
         """The next piece of the answer, tags included."""

@@ -10,7 +10,7 @@ from services.chat.memory import Exchange
 from services.chat.prompts import Language, question_language
 from services.chat.reasoning import Thoughts
 from services.chat.streaming import pumped
-from services.llm.protocol import ChatModel, Message, ReasoningDelta, Sampling, TextDelta
+from services.llm.protocol import ChatModel, Message, Sampling
 
 EXCHANGES_SHOWN = 3
 ANSWER_CHARACTERS = 500
@@ -85,10 +85,7 @@ def rewritten(model: ChatModel, question: str, earlier: Sequence[Exchange], stop
     """The question as it stands on its own; None where the model gave nothing that could be one, or was stopped."""
     said, sampling = Thoughts(), Sampling(max_tokens=MAX_TOKENS, temperature=0.0)
     for event in pumped(model.stream(rewriting_messages(question, earlier), sampling), stop):
-        if isinstance(event, TextDelta):
-            said.take(event.text)
-        elif isinstance(event, ReasoningDelta):
-            said.think(event.text)
+        said.hear(event)
     return None if stop.is_set() else _clean(said.answer, question)
 
 

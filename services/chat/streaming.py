@@ -14,7 +14,7 @@ from services.chat.notes import LOOPED
 from services.chat.reasoning import Thoughts
 from services.chat.running import Running
 from services.core.clock import Stopwatch, ticks_ms
-from services.llm.protocol import ChatModel, Event, EventStream, Message, PromptProgress, Sampling, TextDelta, Usage
+from services.llm.protocol import ChatModel, Event, EventStream, Message, PromptProgress, Sampling, Usage
 from services.store.conversations import TurnRecord
 
 
@@ -61,10 +61,7 @@ class Growth:
             self.finish_reason = event.finish_reason
             return replace(turn, prompt_tokens=event.prompt_tokens, completion_tokens=event.completion_tokens)
         self.first_ms = self.first_ms or ticks_ms()
-        if isinstance(event, TextDelta):
-            self._thoughts.take(event.text)
-        else:
-            self._thoughts.think(event.text)
+        self._thoughts.hear(event)
         return replace(turn, state="answering", answer=self._thoughts.answer, reasoning=self._thoughts.reasoning)
 
 

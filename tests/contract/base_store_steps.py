@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from services.knowledge.embedders.fingerprint import fingerprint
+from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.index.protocol import BaseStore
 from services.knowledge.types import Chunk, DocumentRow, DocumentState, Extracted, Original, RevisionKey
 from tests.fakes.embedder import HashEmbedder
@@ -79,3 +84,14 @@ class Suite:
     def laws_hold_afterwards(self, store: BaseStore):
         yield
         assert store.verify().problems == ()
+
+
+@contextmanager
+def filled(folder: Path, texts: Mapping[str, str]) -> Iterator[LocalBaseStore]:
+    """A local store that has these texts by their names."""
+    opened = LocalBaseStore(folder)
+    opened.bind(fingerprint(EMBEDDER))
+    for name, text in texts.items():
+        ingest(opened, name, text)
+    yield opened
+    opened.close()

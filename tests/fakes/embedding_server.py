@@ -34,8 +34,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -49,6 +47,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tests.fakes.embedder import DIMENSIONS, SPECIAL_TOKENS, TOKEN, hashed
+from tests.fakes.serving import serving
 
 MODES = (
     *("normal", "slow", "hangs", "wrong_count", "ragged", "zero", "disordered", "nonsense", "busy", "server_error"),
@@ -113,19 +112,7 @@ class EmbeddingServer:
 
     def start(self) -> None:
         """Listen, at the port of the last time."""
-        listening = socket.create_server(("127.0.0.1", self.port))
-        listening.set_inheritable(False)
-        self.port = listening.getsockname()[1]
-        runner = uvicorn.Server(uvicorn.Config(application(self), log_config=None, lifespan="off", ws="none"))
-        thread = threading.Thread(target=runner.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            runner.should_exit = runner.force_exit = True
-            thread.join(timeout=10)
-            listening.close()
-
-        self._stop = stop
+        self.port, self._stop = serving(application(self), self.port)
 
     def stop(self) -> None:
         """Be gone; what was asked and not answered breaks."""

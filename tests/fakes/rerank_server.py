@@ -35,17 +35,16 @@ import asyncio
 import contextlib
 import json
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+
+from tests.fakes.serving import serving
 
 REFUSALS = {
     "busy": (429, "Rate limit reached"),
@@ -81,19 +80,7 @@ class RerankServer:
 
     def start(self) -> None:
         """Listen, at the port of the last time."""
-        listening = socket.create_server(("127.0.0.1", self.port))
-        listening.set_inheritable(False)
-        self.port = listening.getsockname()[1]
-        runner = uvicorn.Server(uvicorn.Config(application(self), log_config=None, lifespan="off", ws="none"))
-        thread = threading.Thread(target=runner.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            runner.should_exit = runner.force_exit = True
-            thread.join(timeout=10)
-            listening.close()
-
-        self._stop = stop
+        self.port, self._stop = serving(application(self), self.port)
 
     def stop(self) -> None:
         """Be gone; what was asked and not answered breaks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,13 +63,20 @@ class Desk:
         return self.chat.wait(begun.id, 20)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+@contextmanager
+def at_desk(home: Path, answer: str) -> Iterator[Desk]:
+    """A desk over an empty home, whose server answers with this."""
+    url = f"sqlite:///{home / 'state.sqlite3'}"
     store = StateStore(url)
-    with running_chat_server(answer="It holds koi [1].", engine="llama.cpp") as server:
+    with running_chat_server(answer=answer, engine="llama.cpp") as server:
         yield Desk(service(store, server.url), server, store, url)
     store.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with at_desk(tmp_path, "It holds koi [1].") as opened:
+        yield opened
 
 
 def service(store: StateStore, server_url: str, *, others: Sequence[str] = (), **more: Any) -> ChatService:

@@ -10,19 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from services.chat.conversations import Conversations
 from services.monitoring.turn_totals import TurnTotals
-from services.store import StateStore
 from services.store.product import product_settings
-from tests.fakes.chat_server import running_chat_server
-from tests.integration.test_answers import MACHINE, Desk, service
+from tests.integration.test_answers import MACHINE, Desk, at_desk
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
-    store = StateStore(url)
-    with running_chat_server(answer="Forty-two.", engine="llama.cpp") as server:
-        yield Desk(service(store, server.url), server, store, url)
-    store.close()
+    with at_desk(tmp_path, "Forty-two.") as opened:
+        yield opened
 
 
 @pytest.fixture

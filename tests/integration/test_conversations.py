@@ -18,20 +18,16 @@ from services.chat.parts import tokens_by_kind
 from services.chat.ports import Target
 from services.core.errors import ConversationNotFound, InvalidName, InvalidValue, ServerNotFound
 from services.llm.protocol import Endpoint
-from services.store import StateStore
 from services.store.conversations import TurnRecord
 from services.store.product import product_settings
 from tests.fakes.chat_server import running_chat_server
-from tests.integration.test_answers import POND, Desk, service, until
+from tests.integration.test_answers import POND, Desk, at_desk, service, until
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
-    store = StateStore(url)
-    with running_chat_server(answer="It holds koi [1].", engine="llama.cpp") as server:
-        yield Desk(service(store, server.url), server, store, url)
-    store.close()
+    with at_desk(tmp_path, "It holds koi [1].") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import pytest
 from services.chat.answers import ChatService
 from services.chat.making import chat_service
 from services.chat.notes import told
-from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
+from services.chat.ports import Filters, Found, SearchedBase, Target
 from services.llm.protocol import Endpoint
 from services.store import StateStore
 from services.store.conversations import TurnRecord
 from tests.fakes.chat_server import ChatServer, running_chat_server
+from tests.integration.test_answers import passage
 
 TEXT = "The pond was dug in 1962 and holds koi."
 DOUBTED = ["The model itself doubts that the passages answer this question. Read them before you rely on it."]
@@ -44,20 +45,7 @@ def pond(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pond]:
 
 def pond_chat(store: StateStore, server: ChatServer, doubts: Mapping[str, float]) -> ChatService:
     def search(base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:
-        found = Passage(
-            document="garden.txt",
-            page=None,
-            start=0,
-            end=len(TEXT),
-            text=TEXT,
-            number=1,
-            chunk_id=1,
-            document_id="doc",
-            revision=1,
-            heading="",
-            score=0.9,
-        )
-        return Found([SearchedBase("garden", "Garden", 1, 0)], [found], {})
+        return Found([SearchedBase("garden", "Garden", 1, 0)], [passage(1, TEXT)], {})
 
     endpoint = Endpoint("small", server.url, engine="llama.cpp")
     return chat_service(

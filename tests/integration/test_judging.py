@@ -15,7 +15,7 @@ from services.chat.checking.answers import checks_of
 from services.chat.judging import JUDGED, verdict_in
 from services.chat.making import chat_service
 from services.chat.notes import told
-from services.chat.ports import Filters, Found, Passage, SearchedBase, Target
+from services.chat.ports import Filters, Found, SearchedBase, Target
 from services.chat.rows import answer_row
 from services.core.errors import ServerNotFound
 from services.llm.protocol import Endpoint
@@ -24,6 +24,7 @@ from services.store.conversations import TurnRecord
 from services.store.product import choose
 from tests.fakes import patience
 from tests.fakes.chat_server import ChatServer, running_chat_server
+from tests.integration.test_answers import passage
 
 until = partial(patience.until, seconds=15)
 
@@ -67,20 +68,7 @@ def choosing(store: StateStore, server_id: str) -> StateStore:
 
 def court_chat(store: StateStore, writer: ChatServer, judge: ChatServer) -> ChatService:
     def search(base_ids: Sequence[str], question: str, top_k: int, filters: Filters) -> Found:
-        found = Passage(
-            document="garden.txt",
-            page=None,
-            start=0,
-            end=len(TEXT),
-            text=TEXT,
-            number=1,
-            chunk_id=1,
-            document_id="doc",
-            revision=1,
-            heading="",
-            score=0.9,
-        )
-        return Found([SearchedBase("garden", "Garden", 1, 0)], [found], {})
+        return Found([SearchedBase("garden", "Garden", 1, 0)], [passage(1, TEXT)], {})
 
     def server(reference: str | None) -> Target:
         urls = {None: writer.url, "judge": judge.url}

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from services.core.vector_errors import NoReranker
-from services.knowledge.embedders.fingerprint import fingerprint
 from services.knowledge.index.local import LocalBaseStore
 from services.knowledge.notices import render
 from services.knowledge.reranking import MOST_CHARACTERS, RERANKED, Reranker, no_reranker, reranked
@@ -17,7 +16,7 @@ from services.knowledge.search_types import SearchMode, SearchOptions
 from services.knowledge.types import SearchResult, StoredChunk
 from services.llm.protocol import Endpoint
 from services.llm.rerank import RerankModel
-from tests.contract.base_store_steps import EMBEDDER, ingest
+from tests.contract.base_store_steps import EMBEDDER, filled, ingest
 from tests.fakes.rerank_server import RerankServer, running_rerank_server
 
 QUESTION = "the pump hums loudly"
@@ -32,12 +31,8 @@ TEXTS = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LocalBaseStore]:
-    opened = LocalBaseStore(tmp_path / "base")
-    opened.bind(fingerprint(EMBEDDER))
-    for name, text in TEXTS.items():
-        ingest(opened, name, text)
-    yield opened
-    opened.close()
+    with filled(tmp_path / "base", TEXTS) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from services.core.errors import EmbedderMismatch, EmptyQuestion, InvalidValue
-from services.knowledge.embedders.fingerprint import fingerprint
 from services.knowledge.embedders.protocol import Embedder
 from services.knowledge.fusion import Candidate, diverse, fused
 from services.knowledge.index.local import LocalBaseStore
@@ -17,7 +16,7 @@ from services.knowledge.notices import render
 from services.knowledge.retrieval import retrieve
 from services.knowledge.search_types import CosineScale, Fusion, SearchFilter, SearchMode, SearchOptions
 from services.knowledge.types import SearchResult
-from tests.contract.base_store_steps import EMBEDDER, ingest
+from tests.contract.base_store_steps import EMBEDDER, filled
 from tests.fakes.embedder import HashEmbedder, OtherHashEmbedder
 
 TEXTS = {
@@ -31,12 +30,8 @@ TEXTS = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LocalBaseStore]:
-    opened = LocalBaseStore(tmp_path / "base")
-    opened.bind(fingerprint(EMBEDDER))
-    for name, text in TEXTS.items():
-        ingest(opened, name, text)
-    yield opened
-    opened.close()
+    with filled(tmp_path / "base", TEXTS) as opened:
+        yield opened
 
 
 def names(result: SearchResult) -> list[str]:
